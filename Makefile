@@ -1,0 +1,76 @@
+# Two commands matter: `make demo` shows the system at work, `make test` tests it. Each sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { command -v $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := schemas service ingress processor bitgo local cli tests docs
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
+
+.PHONY: help demo test faults up check docs audit lock format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.local ## start everything on this machine, play BitGo against it, show what happened
+	@$(BIN)/allocations demo
+
+up: $(VENV)/.local ## start everything on this machine and keep it running (Ctrl-C stops it)
+	@$(BIN)/allocations up
+
+test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses)
+	@$(BIN)/coverage run --branch --include=processor/machine.py -m pytest -q tests/processor/test_machine.py tests/processor/test_machine_model.py
+	@$(BIN)/coverage report --show-missing --fail-under=100
+	@$(BIN)/python -m pytest --ignore tests/faults $(ARGS)
+
+faults: $(VENV)/.dev ## what is killed, stopped and woken under load; longer
+	@$(BIN)/python -m pytest tests/faults $(ARGS)
+
+check: $(VENV)/.dev ## lint, format, types, import rule, generated documents
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python docs/generate.py --check
+
+docs: $(VENV)/.dev ## write what in README.md and docs/ is made from the code
+	@$(BIN)/python docs/generate.py
+
+audit: $(VENV)/.dev ## known vulnerabilities in the locked dependencies
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/dev.txt
+
+format: $(VENV)/.dev ## apply the formatter and the safe fixes
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+lock: $(VENV)/.dev ## resolve the dependencies again, with hashes
+	@$(COMPILE) --extra local --group dev -o requirements/dev.txt
+	@$(COMPILE) --extra local -c requirements/dev.txt -o requirements/local.txt
+	@$(COMPILE) -c requirements/dev.txt -o requirements/core.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--python-version 3.11 --custom-compile-command 'make lock' --group build -c requirements/dev.txt -o requirements/build.txt
+
+clean: ## remove the virtual environment and the caches (not the data folder)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; name one with PYTHON=/path/to/python"; exit 1; }
+	@echo "creating the virtual environment $(VENV) with $$("$(PYTHON)" -V)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-deps
+$(VENV)/.local: requirements/local.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "installing the locked dependencies"
+	@$(INSTALL) --quiet --progress-bar on --require-hashes -r requirements/local.txt -r requirements/build.txt
+	@$(INSTALL) --quiet --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "installing the locked dependencies, with those of the tests"
+	@$(INSTALL) --quiet --progress-bar on --require-hashes -r requirements/dev.txt
+	@$(INSTALL) --quiet --no-build-isolation -e .
+	@touch $@ $(VENV)/.local

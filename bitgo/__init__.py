@@ -1,0 +1,1 @@
+"""The other side: BitGo, as our endpoints see it."""

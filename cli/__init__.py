@@ -1,0 +1,1 @@
+"""The `allocations` command: one small file for each group of verbs."""

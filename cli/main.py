@@ -1,0 +1,44 @@
+"""The `allocations` command. Each verb's module is imported when it is called: a processor must be back in a second."""
+
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "up": ("cli.up", "run everything on this machine, until Ctrl-C"),
+    "demo": ("cli.demo", "play BitGo against a fresh stack and show what happens"),
+    "token": ("cli.token", "sign a development token for curl"),
+    "keys": ("cli.token", "make a development key pair and an operator's token"),
+    "doctor": ("cli.doctor", "say what is missing on this machine, and how to get it"),
+    "settings": ("cli.settings", "list every setting, as a table"),
+    "ingress": ("cli.serve", "run one ingress process (settings: INGRESS_…)"),
+    "processor": ("cli.serve", "run one processor (settings: PROCESSOR_…)"),
+    "migrate": ("cli.schema", "bring a database's tables up to this version"),
+    "topics": ("cli.schema", "create the topics, or check those that exist"),
+}
+
+
+class Verbs(click.Group):
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: Any = getattr(import_module(VERBS[name][0]), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{name} is no command")
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in VERBS.items()])
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="allocations")
+def main() -> None:
+    """The partner's side of BitGo's Go Network: reserve, clear and release custody assets."""
+    import_module("service.logs").log_to_stderr()

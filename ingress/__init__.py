@@ -1,0 +1,1 @@
+"""Checks who calls and what they say, publishes, waits, answers. Decides nothing."""

@@ -1,0 +1,158 @@
+"""Wires the ingress together. Nothing else wires."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from ingress import context
+from ingress.access import Access
+from ingress.claims import Claims
+from ingress.database import Database
+from ingress.log_ends import follow_log_ends
+from ingress.middleware import answer_and_log
+from ingress.operators import load_operator_tokens
+from ingress.publisher import Publisher
+from ingress.requests import Slots
+from ingress.routes import add_routes
+from ingress.rows import Rows
+from ingress.settings import IngressSettings
+from ingress.signatures import Signatures, load_public_keys
+from ingress.submit import Submission
+from ingress.watermarks import Watermarks
+from schemas.fields import BODY_MAX_BYTES
+from service.errors import OperatorError
+from service.health import Health, health_port
+from service.log_checks import LogIdentity
+from service.logs import logger
+from service.process import stop_requested, unless
+from service.start import check_assignment, check_start, when_possible
+
+HEADER_MAX_BYTES: Final = 16 * 1024
+FINISH_SECONDS: Final = 20.0
+"""How long requests in flight may take to finish when the process leaves: a write waits for at most 15 s."""
+
+_log = logger("ingress")
+
+
+async def run(settings: IngressSettings) -> None:
+    """Answer requests until a stop is requested. Raises OperatorError for what only an operator can put right."""
+    health = Health()
+    health.problem("start", "the checks before the first request are not done")
+    signatures = _signatures(settings)
+    stop = stop_requested()
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(health_port(settings, health))
+        _log.info("started", metrics=url)
+        publisher_stack = await stack.enter_async_context(AsyncExitStack())
+        identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
+        if identity is None:
+            return
+        publisher = Publisher(settings, identity.partitions, health)
+        await when_possible(publisher.start, health, "kafka")
+        publisher_stack.push_async_callback(publisher.stop)
+        await _serve(settings, identity, publisher, signatures, health, stop)
+    _log.info("stopped")
+
+
+async def _check(settings: IngressSettings) -> LogIdentity:
+    identity = await check_start(settings, claim=False)
+    await check_assignment(settings, range(identity.partitions))
+    return identity
+
+
+def _signatures(settings: IngressSettings) -> Signatures:
+    return Signatures(
+        load_public_keys(settings.bitgo_public_key_files),
+        leeway_seconds=settings.token_leeway_seconds,
+        max_age_seconds=settings.max_token_age_seconds,
+        require_jti=settings.require_jti,
+    )
+
+
+async def _serve(
+    settings: IngressSettings,
+    identity: LogIdentity,
+    publisher: Publisher,
+    signatures: Signatures,
+    health: Health,
+    stop: "asyncio.Future[None]",
+) -> None:
+    claims_database = Database(settings, "allocations-ingress-claims")
+    rows_database = Database(settings, "allocations-ingress-rows", lanes=2)
+    lists_database = Database(settings, "allocations-ingress-lists", lanes=2)
+    claims = Claims(claims_database)
+    watermarks_database = Database(settings, "allocations-ingress-watermarks")
+    watermarks = Watermarks(settings, watermarks_database, health)
+    rows = Rows(rows_database)
+    submission = Submission(
+        publisher,
+        watermarks,
+        rows,
+        health,
+        lag_max_records=settings.lag_max_records,
+        answer_timeout=settings.answer_timeout_seconds,
+    )
+    app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[answer_and_log])
+    app[context.SETTINGS] = settings
+    app[context.HEALTH] = health
+    app[context.IDENTITY] = identity
+    app[context.ACCESS] = Access(signatures, claims, load_operator_tokens(settings.operator_tokens_file))
+    app[context.SUBMISSION] = submission
+    app[context.ROWS] = rows
+    app[context.SLOTS] = Slots(settings.requests_in_flight_max)
+    app[context.LISTS] = lists_database
+    add_routes(app, settings)
+    app.router.add_get("/livez", health.livez)
+    app.router.add_get("/readyz", health.readyz)
+    async with asyncio.TaskGroup() as tasks:
+        followers = [
+            tasks.create_task(watermarks.follow()),
+            tasks.create_task(follow_log_ends(settings, identity, submission, health)),
+            tasks.create_task(claims.prune_for_ever()),
+        ]
+        async with _listening(app, settings):
+            await stop
+        for follower in followers:
+            follower.cancel()
+    for database in (claims_database, rows_database, lists_database, watermarks_database):
+        await database.close()
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[None]:
+    """Accept requests; at the end stop accepting, then let what is in flight finish."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        max_field_size=HEADER_MAX_BYTES,
+        max_line_size=HEADER_MAX_BYTES,
+        shutdown_timeout=FINISH_SECONDS,
+    )
+    await runner.setup()
+    context_ = _tls(settings)
+    if settings.listen_fd is not None:
+        site: web.BaseSite = web.SockSite(runner, socket.socket(fileno=settings.listen_fd), ssl_context=context_)
+    else:
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context_)
+    try:
+        await site.start()
+        _log.info("listening", addresses=[str(address) for address in runner.addresses])
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _tls(settings: IngressSettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate_file is None:
+        return None
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        tls.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorError(f"the TLS certificate or its key can not be loaded: {error}") from error
+    return tls

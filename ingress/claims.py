@@ -1,0 +1,77 @@
+"""Single use of tokens, across processes and restarts (decision 11)."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from ingress.database import Connection, Database
+from ingress.merged import Merged
+from ingress.signatures import Token
+from service.errors import UnavailableError
+from service.logs import logger
+from service.sql import statements
+
+KEEP_SECONDS: Final = 60
+PRUNE_EVERY_SECONDS: Final = 30
+PRUNE_MAX_ROWS: Final = 10_000
+CLAIMS_MAX: Final = 500
+
+_SQL: Final = statements("ingress")
+_log = logger("ingress")
+
+
+class Claims:
+    """Claims the jti of tokens; the first to claim one has it, everybody after is refused."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._merged: Merged[tuple[bytes, float], bool] = Merged(self._claim_group, CLAIMS_MAX)
+
+    async def claim(self, token: Token) -> bool:
+        """False when the token was used before. Raises UnavailableError when Postgres can not say."""
+        if token.jti is None:
+            return True
+        return await self._merged(
+            (hashlib.sha256(token.jti.encode("utf-8", "surrogatepass")).digest(), token.expires_at)
+        )
+
+    async def _claim_group(self, group: Sequence[tuple[bytes, float]]) -> list[bool]:
+        wanted = dict(reversed(group))
+        ordered = sorted(wanted)
+
+        async def insert(connection: Connection) -> set[bytes]:
+            cursor = await connection.execute(
+                _SQL["claim"],
+                {
+                    "hashes": ordered,
+                    "expiries": [datetime.fromtimestamp(wanted[each] + KEEP_SECONDS, UTC) for each in ordered],
+                },
+            )
+            return {row[0] async for row in cursor}
+
+        claimed = await self._database.run(insert)
+        answers = []
+        for each, _ in group:
+            answers.append(each in claimed)
+            claimed.discard(each)
+        return answers
+
+    async def prune_for_ever(self) -> None:
+        """Delete claims whose tokens have expired for good."""
+        while True:
+            await asyncio.sleep(PRUNE_EVERY_SECONDS)
+            try:
+                while await self._database.run(_prune) == PRUNE_MAX_ROWS:
+                    pass
+            except UnavailableError as error:
+                _log.warning("claims_not_pruned", error=str(error))
+
+
+async def _prune(connection: Connection) -> int:
+    cursor = await connection.execute(
+        _SQL["prune_claims"],
+        {"before": datetime.now(UTC), "limit": PRUNE_MAX_ROWS},
+    )
+    return cursor.rowcount

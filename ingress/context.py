@@ -1,0 +1,23 @@
+"""What the views need, by aiohttp application key."""
+
+from typing import Final
+
+from aiohttp import web
+
+from ingress.access import Access
+from ingress.database import Database
+from ingress.requests import Slots
+from ingress.rows import Rows
+from ingress.settings import IngressSettings
+from ingress.submit import Submission
+from service.health import Health
+from service.log_checks import LogIdentity
+
+SETTINGS: Final = web.AppKey("settings", IngressSettings)
+HEALTH: Final = web.AppKey("health", Health)
+IDENTITY: Final = web.AppKey("identity", LogIdentity)
+ACCESS: Final = web.AppKey("access", Access)
+SUBMISSION: Final = web.AppKey("submission", Submission)
+ROWS: Final = web.AppKey("rows", Rows)
+SLOTS: Final = web.AppKey("slots", Slots)
+LISTS: Final = web.AppKey("lists", Database)

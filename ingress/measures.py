@@ -1,0 +1,15 @@
+"""What an ingress counts."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS: Final = Counter("ingress_requests", "Requests answered", ["method", "route", "status", "code"])
+SECONDS: Final = Histogram(
+    "ingress_request_seconds",
+    "From the request's head to the answer",
+    ["method", "route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+IN_FLIGHT: Final = Gauge("ingress_requests_in_flight", "Authenticated requests that are not answered yet")
+UNAUTHORIZED: Final = Counter("ingress_unauthorized", "Requests denied, by reason", ["reason"])

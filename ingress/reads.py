@@ -1,0 +1,58 @@
+"""GET of one allocation in the words of its POST answer, now or at a position of the log (contract, section 2)."""
+
+from aiohttp import web
+
+from ingress.answers import answer, current, proof
+from ingress.context import ACCESS, IDENTITY, ROWS, SETTINGS, SLOTS, SUBMISSION
+from ingress.problems import bad_request, not_found, outcome_pending, unavailable
+from ingress.requests import path_id
+from schemas.fields import is_text
+from schemas.records import Position
+from schemas.words import Kind
+from service.errors import UnavailableError
+
+
+async def status(request: web.Request, *, kind: Kind) -> web.Response:
+    caller = request.app[ACCESS].reader(request)
+    with request.app[SLOTS].take():
+        allocation_id = path_id(request, kind)
+        position = _position(request)
+        await request.app[ACCESS].claim(caller)
+        request["log"] = {"allocation_id": allocation_id, "caller": caller.name}
+        if position is not None:
+            return await _at(request, kind, allocation_id, position)
+        try:
+            row = await request.app[ROWS].allocation(allocation_id)
+        except UnavailableError as error:
+            raise unavailable("the tables do not answer") from error
+        if row is None or row.kind is not kind:
+            raise not_found()
+        return current(row)
+
+
+async def _at(request: web.Request, kind: Kind, allocation_id: str, position: Position) -> web.Response:
+    """The outcome of the command at a position: what its write would have been answered."""
+    command_id = request.query.get("commandId")
+    headers = proof(command_id or "", position)
+    row = await request.app[SUBMISSION].outcome_at(position, headers)
+    if row is None or (command_id is not None and not row.is_of(command_id)):
+        raise outcome_pending(headers)
+    if row.allocation_id is not None and (row.allocation_id, row.kind) != (allocation_id, kind):
+        raise not_found()
+    return answer(row, position, request.app[SETTINGS].rejected_as)
+
+
+def _position(request: web.Request) -> Position | None:
+    text = request.query.get("position")
+    if text is None:
+        return None
+    identity = request.app[IDENTITY]
+    try:
+        position = Position.parse(text)
+    except ValueError as error:
+        raise bad_request([("position", str(error))]) from None
+    if position.topic != identity.commands_topic or position.partition >= identity.partitions:
+        raise bad_request([("position", "is not in the commands topic")])
+    if not is_text(request.query.get("commandId", "")):
+        raise bad_request([("commandId", "must be a UUID")])
+    return position

@@ -1,0 +1,99 @@
+"""Reading what a request says: limits first, then JSON, then the model."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from ingress import measures
+from ingress.problems import ProblemError, bad_request, overloaded
+from schemas import strict_json
+from schemas.fields import BODY_MAX_BYTES, Uuid
+from schemas.records import is_traceparent
+from schemas.words import Kind
+
+BODY_SECONDS: Final = 10.0
+_JSON: Final = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json")
+_ID: Final[TypeAdapter[str]] = TypeAdapter(Uuid)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Slots:
+    """Places for requests in flight. Every authenticated request takes one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Raises ProblemError `overloaded` when there is no place."""
+        if self._taken >= self._limit:
+            raise overloaded("too many requests are in flight")
+        self._taken += 1
+        measures.IN_FLIGHT.set(self._taken)
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            measures.IN_FLIGHT.set(self._taken)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Raises ProblemError: 413 over 64 KiB, 408 when it does not come."""
+    if (request.content_length or 0) > BODY_MAX_BYTES:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except TimeoutError:
+        raise ProblemError(408, "too_slow", f"the body did not come within {BODY_SECONDS:.0f} s") from None
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(413, "too_large", f"the body is over {BODY_MAX_BYTES} bytes")
+
+
+async def read_model(request: web.Request, model: type[M]) -> M:
+    """The body as a model. Raises ProblemError: 400 with the fields that are wrong, 413, 415."""
+    if not _JSON.fullmatch(request.content_type.lower()):
+        raise ProblemError(415, "not_json", "the content type must be application/json")
+    body = await read_body(request)
+    try:
+        return model.model_validate(strict_json.loads(body))
+    except strict_json.NotJsonError as error:
+        raise bad_request([("", str(error))]) from None
+    except ValidationError as error:
+        raise bad_request([_field(each) for each in error.errors(include_url=False, include_context=False)]) from None
+
+
+def _field(error: Any) -> tuple[str, str]:
+    return ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
+
+
+def path_id(request: web.Request, kind: Kind) -> str:
+    """The id in the path, in lower case. Raises ProblemError 400."""
+    try:
+        return _ID.validate_python(request.match_info["id"])
+    except ValidationError as error:
+        raise bad_request([(f"{kind}Id", _field(error.errors()[0])[1])]) from None
+
+
+def traceparent(request: web.Request) -> str:
+    """The caller's trace context, or a new one."""
+    given = request.headers.get("traceparent", "")
+    return given if is_traceparent(given) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def wants_async(request: web.Request) -> bool:
+    """`Prefer: respond-async` (RFC 7240)."""
+    preferences = ",".join(request.headers.getall("Prefer", []))
+    return any(each.split(";")[0].strip().lower() == "respond-async" for each in preferences.split(","))

@@ -1,0 +1,32 @@
+"""Every path, once. The later editions' plural spelling is an alias for each singular path (contract, section 2)."""
+
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+
+from ingress import network, reads, writes
+from ingress.openapi import document_view
+from ingress.settings import IngressSettings
+from schemas.words import Kind, Verb
+
+NETWORK: Final = "/api/network/"
+
+
+def add_routes(app: web.Application, settings: IngressSettings) -> None:
+    base = settings.base_path
+    for kind in Kind:
+        app.router.add_post(f"{base}/{kind}s", partial(writes.reserve, kind=kind))
+        for noun in (kind, f"{kind}s"):
+            for verb in (Verb.CLEAR, Verb.RELEASE):
+                app.router.add_put(f"{base}/{noun}/{{id}}/{verb}", partial(writes.finish, kind=kind, verb=verb))
+            app.router.add_get(f"{base}/{noun}/{{id}}", partial(reads.status, kind=kind))
+    partners = f"{NETWORK}v1/enterprises/{{enterpriseId}}/partners/allocations"
+    app.router.add_get(partners, network.list_allocations)
+    app.router.add_get(f"{partners}/{{id}}", network.get_allocation)
+    app.router.add_get("/openapi.json", document_view)
+
+
+def is_network(path: str) -> bool:
+    """Errors under this prefix have BitGo's form, not ours (contract, section 5)."""
+    return path.startswith(NETWORK)

@@ -1,0 +1,121 @@
+"""BitGo's tokens: `X-BitGo-Signature`, a JWT, RS256 and nothing else (contract, section 4)."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from service.errors import OperatorError
+
+HEADER: Final = "X-BitGo-Signature"
+TOKEN_MAX_CHARACTERS: Final = 4096
+JTI_MAX_CHARACTERS: Final = 1024
+KEY_MIN_BITS: Final = 2048
+_ALGORITHMS: Final = ["RS256"]
+_LATEST: Final = 253_402_300_799.0  # 9999-12-31, the last second that Postgres and Python both know
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is left of a good token: its jti, when it has one, and the last second in which it counts, as Unix time."""
+
+    jti: str | None
+    expires_at: float
+
+
+class BadTokenError(Exception):
+    """The token counts for nothing. `reason` is for the log and the counter, never for the caller."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def load_public_keys(files: Sequence[Path]) -> dict[str, RSAPublicKey]:
+    """BitGo's keys by kid (the file's name without its ending). Raises OperatorError for a file that is no such key."""
+    return {file.stem: _load_public_key(file) for file in files}
+
+
+def _load_public_key(file: Path) -> RSAPublicKey:
+    try:
+        key = load_pem_public_key(file.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise OperatorError(f"{file} is no public key in PEM form: {error}") from error
+    if not isinstance(key, RSAPublicKey) or key.key_size < KEY_MIN_BITS:
+        raise OperatorError(f"{file} is no RSA key of {KEY_MIN_BITS} bits or more")
+    return key
+
+
+class Signatures:
+    """Verifies tokens. Does not know which were used before: that is `claims`."""
+
+    def __init__(
+        self, keys: Mapping[str, RSAPublicKey], *, leeway_seconds: float, max_age_seconds: float, require_jti: bool
+    ) -> None:
+        self._keys = keys
+        self._leeway = leeway_seconds
+        self._max_age = max_age_seconds
+        self._options: dict[str, Any] = {
+            "require": ["exp", "jti"] if require_jti else ["exp"],
+            "verify_aud": False,
+            "verify_sub": False,
+        }
+
+    def verify(self, text: str | None) -> Token:
+        """Raises BadTokenError, whatever the text is."""
+        if not text:
+            raise BadTokenError("missing")
+        if len(text) > TOKEN_MAX_CHARACTERS:
+            raise BadTokenError("too_long")
+        try:
+            return self._token(self._claims(text))
+        except jwt.PyJWTError as error:
+            raise BadTokenError(_reason(error)) from None
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            raise BadTokenError("malformed") from None
+
+    def _claims(self, text: str) -> dict[str, Any]:
+        """The claims, verified with the key that `kid` names, or with the first of all keys that fits."""
+        kid = jwt.get_unverified_header(text).get("kid")
+        keys = [self._keys[kid]] if isinstance(kid, str) and kid in self._keys else list(self._keys.values())
+        for key in keys[:-1]:
+            try:
+                return self._decode(text, key)
+            except jwt.InvalidSignatureError:
+                continue
+        return self._decode(text, keys[-1])
+
+    def _decode(self, text: str, key: RSAPublicKey) -> dict[str, Any]:
+        return jwt.decode(text, key, algorithms=_ALGORITHMS, leeway=self._leeway, options=self._options)  # type: ignore[arg-type]
+
+    def _token(self, claims: Mapping[str, Any]) -> Token:
+        expires_at, jti = claims["exp"], claims.get("jti")
+        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or not 0 < expires_at < _LATEST:
+            raise BadTokenError("malformed")
+        if expires_at > time.time() + self._max_age + self._leeway:
+            raise BadTokenError("too_long_lived")
+        if jti is not None and (not isinstance(jti, str) or not 0 < len(jti) <= JTI_MAX_CHARACTERS):
+            raise BadTokenError("malformed")
+        return Token(jti, expires_at + self._leeway)
+
+
+def _reason(error: jwt.PyJWTError) -> str:
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return reason
+    return "malformed"
+
+
+_REASONS: Final[Mapping[type[jwt.PyJWTError], str]] = {
+    jwt.ExpiredSignatureError: "expired",
+    jwt.ImmatureSignatureError: "not_yet_valid",
+    jwt.InvalidAlgorithmError: "algorithm",
+    jwt.InvalidSignatureError: "wrong_signature",
+    jwt.MissingRequiredClaimError: "claim_missing",
+}

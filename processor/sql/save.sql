@@ -1,0 +1,81 @@
+-- Everything that a batch changes, in one statement; `require_rows` raises when a row is not as it was loaded.
+WITH batch AS (SELECT %(batch)s::jsonb AS document),
+inserted_allocations AS (
+    INSERT INTO allocation (
+        allocation_id, kind, status, version, currency, quantity, client_id, connection_id, partners_connection_id,
+        partner_allocation_id, edition, created_at, updated_at, rejection_reason, policy_result, decided_by,
+        reissued_at, partner_client_id, client_external_id, initiated_by, notes, evaluation_id, pending_approval_id
+    )
+    SELECT
+        allocation_id, kind, status, version, currency, quantity, client_id, connection_id, partners_connection_id,
+        partner_allocation_id, edition, created_at, updated_at, rejection_reason, policy_result, decided_by,
+        reissued_at, partner_client_id, client_external_id, initiated_by, notes, evaluation_id, pending_approval_id
+    FROM batch, jsonb_to_recordset(document -> 'new_allocations') AS row (
+        allocation_id uuid, kind text, status text, version integer, currency text, quantity numeric, client_id uuid,
+        connection_id uuid, partners_connection_id text, partner_allocation_id text, edition jsonb,
+        created_at timestamptz, updated_at timestamptz, rejection_reason text, policy_result text, decided_by uuid,
+        reissued_at timestamptz, partner_client_id text, client_external_id text, initiated_by text, notes text,
+        evaluation_id text, pending_approval_id text
+    )
+),
+updated_allocations AS (
+    UPDATE allocation a
+    SET
+        status = row.status,
+        version = row.version,
+        updated_at = row.updated_at,
+        rejection_reason = row.rejection_reason,
+        policy_result = row.policy_result,
+        decided_by = row.decided_by,
+        reissued_at = row.reissued_at
+    FROM batch, jsonb_to_recordset(document -> 'changed_allocations') AS row (
+        allocation_id uuid, version_before integer, status text, version integer, updated_at timestamptz,
+        rejection_reason text, policy_result text, decided_by uuid, reissued_at timestamptz
+    )
+    WHERE a.allocation_id = row.allocation_id AND a.version = row.version_before
+    RETURNING 1
+),
+updated_accounts AS (
+    UPDATE account a
+    SET sequence = row.sequence, available = row.available, held = row.held
+    FROM batch, jsonb_to_recordset(document -> 'changed_accounts') AS row (
+        connection_id uuid, currency text, sequence_before bigint, sequence bigint, available numeric, held numeric
+    )
+    WHERE a.connection_id = row.connection_id AND a.currency = row.currency AND a.sequence = row.sequence_before
+    RETURNING 1
+),
+inserted_journal AS (
+    INSERT INTO journal (
+        partition, "offset", command_id, allocation_id, kind, verb, outcome, reason, status_before, version_before,
+        status_after, version_after, event, facts, recorded_at, traceparent, hash
+    )
+    SELECT
+        partition, "offset", command_id, allocation_id, kind, verb, outcome, reason, status_before, version_before,
+        status_after, version_after, event, facts, recorded_at, traceparent, decode(hash, 'hex')
+    FROM batch, jsonb_to_recordset(document -> 'journal') AS row (
+        partition integer, "offset" bigint, command_id uuid, allocation_id uuid, kind text, verb text, outcome text,
+        reason text, status_before text, version_before integer, status_after text, version_after integer,
+        event jsonb, facts jsonb, recorded_at timestamptz, traceparent text, hash text
+    )
+),
+inserted_ledger AS (
+    INSERT INTO ledger (partition, "offset", connection_id, currency, debit, credit, quantity)
+    SELECT partition, "offset", connection_id, currency, debit, credit, quantity
+    FROM batch, jsonb_to_recordset(document -> 'ledger') AS row (
+        partition integer, "offset" bigint, connection_id uuid, currency text, debit text, credit text, quantity numeric
+    )
+),
+updated_watermarks AS (
+    UPDATE watermark w
+    SET next_offset = row.next_offset, hash = decode(row.hash, 'hex')
+    FROM batch, jsonb_to_recordset(document -> 'watermarks') AS row (
+        partition integer, offset_before bigint, next_offset bigint, hash text
+    )
+    WHERE w.partition = row.partition AND w.next_offset = row.offset_before
+    RETURNING 1
+)
+SELECT
+    require_rows((SELECT count(*) FROM updated_allocations), jsonb_array_length(document -> 'changed_allocations')),
+    require_rows((SELECT count(*) FROM updated_accounts), jsonb_array_length(document -> 'changed_accounts')),
+    require_rows((SELECT count(*) FROM updated_watermarks), jsonb_array_length(document -> 'watermarks'))
+FROM batch

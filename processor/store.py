@@ -1,0 +1,244 @@
+"""The tables: loading what a batch needs, writing what it left. One connection, one transaction at a time.
+
+Every write is guarded by what was loaded; a guard that misses raises LostRaceError and nothing is written (decision 2).
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+
+from processor.account import Account, AccountKey
+from processor.batch import Batch, LedgerRow, Parked, Record, Watermark
+from processor.journal import JournalRow
+from processor.machine import Allocation, Extras, State, Tombstone
+from schemas.commands import Amount, Edition
+from schemas.words import Kind, Rejection, Status
+from service.sql import statements
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+LOST_RACE: Final = "AL001"
+"""The SQLSTATE of `require_rows`."""
+
+_SQL: Final = statements("processor")
+
+
+class LostRaceError(Exception):
+    """A row was not as it was loaded under lock: somebody else wrote, who must not have."""
+
+
+async def begin(
+    connection: Connection, partitions: Collection[int], allocation_ids: Collection[str]
+) -> tuple[dict[int, Watermark], dict[str, State]]:
+    """Open the transaction: lock the watermarks, then load the allocations, in two statements of one round trip."""
+    async with connection.pipeline():
+        await connection.execute(b"BEGIN")
+        locked = await connection.execute(_SQL["lock_watermarks"], {"partitions": sorted(partitions)})
+        loaded = await connection.execute(_SQL["load_allocations"], {"allocation_ids": sorted(allocation_ids)})
+    watermarks = {row[0]: Watermark(row[1], row[2]) for row in await locked.fetchall()}
+    return watermarks, {row[0]: _state(row) for row in await loaded.fetchall()}
+
+
+async def load_journaled(connection: Connection, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:
+    """Command id and dead-lettered bytes of journal rows, by partition and offset."""
+    cursor = await connection.execute(
+        _SQL["load_journaled"],
+        {"partitions": [partition for partition, _ in positions], "offsets": [offset for _, offset in positions]},
+    )
+    return {(row[0], row[1]): (row[2], row[3]) async for row in cursor}
+
+
+async def lock_accounts(
+    connection: Connection, keys: Sequence[AccountKey], known: Collection[AccountKey]
+) -> dict[AccountKey, Account]:
+    """Insert the accounts that are missing, then lock all; sorted, so that nobody waits in a circle (decision 6).
+
+    `known` exist for certain: accounts are never deleted.
+    """
+    if not keys:
+        return {}
+    new = [key for key in keys if key not in known]
+    async with connection.pipeline():
+        if new:
+            await connection.execute(_SQL["insert_accounts"], _columns(new))
+        locked = await connection.execute(_SQL["lock_accounts"], _columns(keys))
+    accounts = [Account(row[0], row[1], row[2], int(row[3]), int(row[4])) for row in await locked.fetchall()]
+    if len(accounts) != len(keys):
+        raise LostRaceError(f"{len(accounts)} of {len(keys)} accounts are there")
+    return {account.key: account for account in accounts}
+
+
+def _columns(keys: Sequence[AccountKey]) -> dict[str, list[str]]:
+    return {"connection_ids": [key[0] for key in keys], "currencies": [key[1] for key in keys]}
+
+
+async def save(connection: Connection, batch: Batch) -> None:
+    """Write what the batch changed, commit, and only then notify: one round trip.
+
+    Raises LostRaceError, with nothing written, when a row is not as it was loaded.
+    """
+    loaded = batch.loaded
+    document = {
+        "new_allocations": _new_allocations(loaded.states, batch.states),
+        "changed_allocations": _changed_allocations(loaded.states, batch.states),
+        "changed_accounts": _changed_accounts(loaded.accounts, batch.accounts),
+        "journal": [_journal_row(row, digest) for row, digest in batch.journal],
+        "ledger": [_ledger_row(row) for row in batch.ledger],
+        "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
+    }
+    next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
+    try:
+        async with connection.pipeline():
+            await connection.execute(_SQL["save"], {"batch": json.dumps(document)})
+            for record, parked in batch.dead_letters:
+                await connection.execute(_SQL["insert_dead_letter"], _dead_letter(record, parked))
+            await connection.execute(b"COMMIT")
+            await connection.execute(_SQL["notify"], {"payload": json.dumps(next_offsets)})
+    except psycopg.Error as error:
+        if error.sqlstate == LOST_RACE:
+            raise LostRaceError(str(error)) from error
+        raise
+
+
+async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:
+    """The sum of the account's allocations that are reserved and not cleared."""
+    cursor = await connection.execute(_SQL["uncleared"], {"connection_id": key[0], "currency": key[1]})
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def _state(row: tuple[Any, ...]) -> State:
+    if row[2] == "tombstone":
+        return Tombstone(row[0], Kind(row[1]), row[11])
+    return Allocation(
+        allocation_id=row[0],
+        kind=Kind(row[1]),
+        status=Status(row[2]),
+        version=row[3],
+        amount=Amount.model_construct(currency=row[4], quantity=row[5]),
+        client_id=row[6],
+        connection_id=row[7],
+        partners_connection_id=row[8],
+        partner_allocation_id=row[9],
+        edition=Edition.model_validate(row[10]),
+        created_at=row[11],
+        updated_at=row[12],
+        rejection_reason=Rejection(row[13]) if row[13] else None,
+        policy_result=row[14],
+        decided_by=row[15],
+        reissued_at=row[16],
+        extras=Extras(*row[17:]),
+    )
+
+
+def _new_allocations(before: Mapping[str, State], after: Mapping[str, State]) -> list[dict[str, Any]]:
+    return [_allocation_row(state) for key, state in after.items() if state is not None and before.get(key) is None]
+
+
+def _changed_allocations(before: Mapping[str, State], after: Mapping[str, State]) -> list[dict[str, Any]]:
+    rows = []
+    for key, state in after.items():
+        loaded = before.get(key)
+        if isinstance(state, Allocation) and isinstance(loaded, Allocation) and state is not loaded:
+            rows.append(_allocation_row(state) | {"version_before": loaded.version})
+    return rows
+
+
+def _allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
+    if isinstance(state, Tombstone):
+        created = state.created_at.isoformat()
+        return {
+            "allocation_id": state.allocation_id,
+            "kind": state.kind,
+            "status": "tombstone",
+            "version": 0,
+            "created_at": created,
+            "updated_at": created,
+        }
+    return {
+        "allocation_id": state.allocation_id,
+        "kind": state.kind,
+        "status": state.status,
+        "version": state.version,
+        "currency": state.amount.currency,
+        "quantity": state.amount.quantity,
+        "client_id": state.client_id,
+        "connection_id": state.connection_id,
+        "partners_connection_id": state.partners_connection_id,
+        "partner_allocation_id": state.partner_allocation_id,
+        "edition": state.edition.model_dump(by_alias=True),
+        "created_at": state.created_at.isoformat(),
+        "updated_at": state.updated_at.isoformat(),
+        "rejection_reason": state.rejection_reason,
+        "policy_result": state.policy_result,
+        "decided_by": state.decided_by,
+        "reissued_at": _iso(state.reissued_at),
+        **asdict(state.extras),
+    }
+
+
+def _changed_accounts(
+    before: Mapping[AccountKey, Account], after: Mapping[AccountKey, Account]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "connection_id": account.connection_id,
+            "currency": account.currency,
+            "sequence_before": before[key].sequence,
+            "sequence": account.sequence,
+            "available": str(account.available),
+            "held": str(account.held),
+        }
+        for key, account in after.items()
+        if account is not before[key]
+    ]
+
+
+def _journal_row(row: JournalRow, digest: bytes) -> dict[str, Any]:
+    return row.columns() | {"traceparent": row.traceparent, "hash": digest.hex()}
+
+
+def _ledger_row(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "partition": row.partition,
+        "offset": row.offset,
+        "connection_id": row.account[0],
+        "currency": row.account[1],
+        "debit": row.movement.debit,
+        "credit": row.movement.credit,
+        "quantity": str(row.movement.quantity),
+    }
+
+
+def _changed_watermarks(before: Mapping[int, Watermark], after: Mapping[int, Watermark]) -> list[dict[str, Any]]:
+    return [
+        {
+            "partition": partition,
+            "offset_before": before[partition].next_offset,
+            "next_offset": mark.next_offset,
+            "hash": mark.hash.hex(),
+        }
+        for partition, mark in after.items()
+        if mark.next_offset != before[partition].next_offset
+    ]
+
+
+def _dead_letter(record: Record, parked: Parked) -> dict[str, Any]:
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "reason": parked.reason,
+        "key": record.key,
+        "value": record.value,
+        "header_names": [name.encode() for name, _ in record.headers],
+        "header_values": [value for _, value in record.headers],
+        "recorded_at": record.recorded_at,
+    }
+
+
+def _iso(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

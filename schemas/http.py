@@ -1,0 +1,150 @@
+"""The HTTP bodies of the contract: what BitGo sends (section 2) and what it reads back (sections 2, 5 and 8)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic.alias_generators import to_camel
+
+from schemas.commands import Edition
+from schemas.fields import TEXT_MAX_CHARACTERS, Currency, NonEmptyText, Text, Uuid
+from schemas.quantity import read_quantity
+from schemas.strict_json import NumberLiteral
+from schemas.words import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A quantity in base units, and the form in which it came."""
+
+    base_units: int
+    form: Literal["number", "string"]
+
+
+def _quantity(value: Any) -> Quantity:
+    return Quantity(read_quantity(value), "number" if isinstance(value, NumberLiteral) else "string")
+
+
+def _kept_text(value: Any) -> Any:
+    """Known optional inputs are kept when they are non-empty strings; anything else is as good as absent."""
+    return value if isinstance(value, str) and value else None
+
+
+KeptText = Annotated[
+    Text | None,
+    BeforeValidator(_kept_text),
+    WithJsonSchema({"maxLength": TEXT_MAX_CHARACTERS, "description": "kept when it is a non-empty string"}),
+]
+
+QuantityField = Annotated[
+    Quantity,
+    BeforeValidator(_quantity),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "exclusiveMaximum": 10**78},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,77}$"},
+            ],
+            "description": "base units; a number, or a string of digits",
+        }
+    ),
+]
+
+
+def _not_null(value: Any) -> Any:
+    """An optional field is left out, never null: the answer could not say null back."""
+    if value is None:
+        raise ValueError("must be a string, or left out")
+    return value
+
+
+SentText = Annotated[
+    Text | None, BeforeValidator(_not_null), WithJsonSchema({"type": "string", "maxLength": TEXT_MAX_CHARACTERS})
+]
+
+
+class Body(BaseModel):
+    """Unknown fields are ignored, because BitGo adds fields; they are never stored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, arbitrary_types_allowed=True)
+
+
+class AmountBody(Body):
+    currency: Currency
+    quantity: QuantityField
+
+
+class ReserveBody(Body):
+    """What both kinds of reserve have in common. Both spellings of a field may stand together when they agree."""
+
+    kind: ClassVar[Kind]
+
+    id: Uuid
+    amount: AmountBody
+    client_id: Uuid
+    connection_id: Uuid
+    partners_connection_id: NonEmptyText
+    partner_id_singular: SentText = None
+    partner_id_plural: SentText = None
+    partner_client_id: SentText = None
+    partners_client_id: SentText = None
+    client_external_id: KeptText = None
+    initiated_by: KeptText = None
+    notes: KeptText = None
+    evaluation_id: KeptText = None
+    pending_approval_id: KeptText = None
+
+    @field_validator("partner_id_plural", "partners_client_id")
+    @classmethod
+    def _agree(cls, value: str, info: ValidationInfo) -> str:
+        other = {"partner_id_plural": "partner_id_singular", "partners_client_id": "partner_client_id"}[
+            str(info.field_name)
+        ]
+        if info.data.get(other) not in (None, value):
+            raise ValueError(f"differs from {cls.model_fields[other].alias}")
+        return value
+
+    @property
+    def partner_id(self) -> str | None:
+        """BitGo's id for the record on our side; None when it is empty or absent, and we mint one."""
+        return self.partner_id_singular or self.partner_id_plural or None
+
+    @property
+    def sent_client_id(self) -> str | None:
+        return self.partners_client_id if self.partner_client_id is None else self.partner_client_id
+
+    @property
+    def edition(self) -> Edition:
+        """How this request spells its fields; the field that it left out is taken to be spelled as the other."""
+        client = _spelling(self.partner_client_id, self.partners_client_id)
+        partner = _spelling(self.partner_id_singular, self.partner_id_plural)
+        return Edition(
+            client_id_spelling="partnersClientId" if (client or partner) == "partners" else "partnerClientId",
+            partner_id_spelling=partner or client or "partner",
+            quantity_form=self.amount.quantity.form,
+        )
+
+
+def _spelling(singular: str | None, plural: str | None) -> Literal["partner", "partners"] | None:
+    if singular is not None:
+        return "partner"
+    return "partners" if plural is not None else None
+
+
+class ReserveAllocationBody(ReserveBody):
+    kind = Kind.ALLOCATION
+    id: Uuid = Field(alias="allocationId")
+    partner_id_singular: SentText = Field(None, alias="partnerAllocationId")
+    partner_id_plural: SentText = Field(None, alias="partnersAllocationId")
+
+
+class ReserveDeallocationBody(ReserveBody):
+    kind = Kind.DEALLOCATION
+    id: Uuid = Field(alias="deallocationId")
+    partner_id_singular: SentText = Field(None, alias="partnerDeallocationId")
+    partner_id_plural: SentText = Field(None, alias="partnersDeallocationId")
+
+
+RESERVE_BODIES: Final[dict[Kind, type[ReserveBody]]] = {
+    body.kind: body for body in (ReserveAllocationBody, ReserveDeallocationBody)
+}

@@ -1,0 +1,1 @@
+"""What the ingress and the processor share as processes: settings, logs, health, Kafka and Postgres connections."""

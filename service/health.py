@@ -1,0 +1,60 @@
+"""/livez, /readyz and /metrics, on a port of their own; /readyz says in words what is missing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+
+from service.settings import ServiceSettings
+
+_READY = Gauge("allocations_ready", "1 when /readyz answers 200")
+
+
+class Health:
+    """What stands between this process and being ready, by the part that says so."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, str] = {}
+
+    def problem(self, part: str, words: str) -> None:
+        self._problems[part] = words
+        _READY.set(0)
+
+    def well(self, part: str) -> None:
+        self._problems.pop(part, None)
+        _READY.set(not self._problems)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        return dict(self._problems)
+
+    async def livez(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        if self._problems:
+            return web.json_response({"status": "not ready", "problems": self._problems}, status=503)
+        return web.json_response({"status": "ready"})
+
+
+async def _metrics(_request: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@asynccontextmanager
+async def health_port(settings: ServiceSettings, health: Health) -> AsyncIterator[str]:
+    """Serve the port for as long as the context lasts; gives the base URL, with the port that was taken."""
+    app = web.Application()
+    app.router.add_get("/livez", health.livez)
+    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/metrics", _metrics)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
+    try:
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,146 @@
+"""What we ask a cluster about itself: identity, topics, offsets, single records."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from service.settings import ServiceSettings
+
+READ_TIMEOUT_SECONDS: Final = 10
+POLL_MS: Final = 20
+FIRST_STEP_BACK: Final = 8
+
+
+@dataclass(frozen=True)
+class TopicFacts:
+    """How a topic really is. `replication` is the smallest number of replicas of any of its partitions."""
+
+    partitions: int
+    replication: int
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    cluster_id: str
+    topics: Mapping[str, TopicFacts]
+
+
+@asynccontextmanager
+async def admin(settings: ServiceSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(**settings.kafka_options(), request_timeout_ms=10_000)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def reader(settings: ServiceSettings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of no group: it reads what it is told to, commits nothing, and sees committed records only.
+
+    On the commands topic that is every record: nobody writes it in a transaction (decision 7).
+    """
+    consumer = AIOKafkaConsumer(
+        **settings.kafka_options(),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        request_timeout_ms=10_000,
+        fetch_max_wait_ms=POLL_MS,
+        retry_backoff_ms=POLL_MS,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> ClusterFacts:
+    """The cluster's id, and those of the named topics that exist."""
+    cluster = await client.describe_cluster()
+    found = [topic for topic in await client.describe_topics() if topic["topic"] in set(names)]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic["topic"]) for topic in found]
+    settings = _settings_by_topic(await client.describe_configs(resources)) if resources else {}
+    return ClusterFacts(
+        cluster_id=str(cluster["cluster_id"]),
+        topics={
+            topic["topic"]: TopicFacts(
+                partitions=len(topic["partitions"]),
+                replication=min(len(partition["replicas"]) for partition in topic["partitions"]),
+                settings=settings[topic["topic"]],
+            )
+            for topic in found
+        },
+    )
+
+
+def _settings_by_topic(responses: Iterable[Any]) -> dict[str, dict[str, str]]:
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for response in responses
+        for _error, _message, _type, name, entries in response.resources
+    }
+
+
+async def read_at(
+    consumer: AIOKafkaConsumer, topic: str, offsets: Mapping[int, int]
+) -> dict[int, ConsumerRecord[bytes, bytes]]:
+    """The records at some partitions' given offsets, which the log has. Raises KafkaError when they can not be read."""
+    where = {TopicPartition(topic, partition): offset for partition, offset in offsets.items()}
+    found: dict[int, ConsumerRecord[bytes, bytes]] = {}
+    _go_to(consumer, where)
+    async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+        while len(found) < len(where):
+            for each, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
+                found.setdefault(each.partition, records[0])
+    return found
+
+
+async def last_records(
+    consumer: AIOKafkaConsumer, topic: str, partitions: Iterable[int]
+) -> dict[int, ConsumerRecord[bytes, bytes]]:
+    """The last record of each partition, as far as the consumer's isolation level shows it.
+
+    Transaction markers and aborted records take offsets without being records: the search goes back in growing steps.
+    """
+    where = [TopicPartition(topic, partition) for partition in partitions]
+    starts, ends = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
+    missing = {each for each in where if ends[each] > starts[each]}
+    found: dict[int, ConsumerRecord[bytes, bytes]] = {}
+    step = FIRST_STEP_BACK
+    while missing:
+        ranges = {each: (max(starts[each], ends[each] - step), ends[each]) for each in missing}
+        found |= await _last_in(consumer, ranges)
+        missing = {each for each in missing if each.partition not in found and ranges[each][0] > starts[each]}
+        step *= 8
+    return found
+
+
+async def _last_in(
+    consumer: AIOKafkaConsumer, ranges: Mapping[TopicPartition, tuple[int, int]]
+) -> dict[int, ConsumerRecord[bytes, bytes]]:
+    """The last record in each range of offsets."""
+    found: dict[int, ConsumerRecord[bytes, bytes]] = {}
+    _go_to(consumer, {each: start for each, (start, _) in ranges.items()})
+    unread = set(ranges)
+    async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+        while unread:
+            for each, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
+                found[each.partition] = records[-1]
+            unread = {each for each in unread if await consumer.position(each) < ranges[each][1]}
+    return found
+
+
+def _go_to(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    consumer.assign(list(offsets))
+    for each, offset in offsets.items():
+        consumer.seek(each, offset)

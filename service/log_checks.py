@@ -1,0 +1,226 @@
+"""What must be true before anything is published or decided (decision 8).
+
+Each check that fails raises OperatorError with a sentence that says what to do. The order of the reads matters while
+others write: events before watermarks before log ends, so that progress between two reads is never taken for a loss.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+
+import psycopg
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.records import Position, position_of
+from schemas.topics import Topics, required_settings
+from service.errors import OperatorError
+from service.kafka import ClusterFacts, last_records, read_at
+from service.logs import logger
+from service.settings import ServiceSettings
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+ENOUGH_REPLICAS: Final = 3
+ENOUGH_IN_SYNC: Final = 2
+
+REBUILD: Final = (
+    "Nothing may be decided on it, because a second decision could differ from what was answered. "
+    "Point the settings at the database that belongs to this log, or restore its newest backup; "
+    "if there is none, the tables must be rebuilt from the log first"
+)
+
+_IDENTITY: Final[LiteralString] = "SELECT cluster_id, commands_topic, partitions FROM log_identity"
+_WATERMARKS: Final[LiteralString] = "SELECT partition, next_offset FROM watermark WHERE partition = ANY(%s)"
+_COMMAND_IDS: Final[LiteralString] = """
+    SELECT j.partition, j.command_id::text, d.value
+    FROM unnest(%s::int[], %s::bigint[]) AS asked (partition, "offset")
+    JOIN journal j USING (partition, "offset")
+    LEFT JOIN dead_letter d USING (partition, "offset")
+"""
+
+
+@dataclass(frozen=True)
+class LogIdentity:
+    """Which log the database is the state of. The number of partitions is stored at first start (decision 7)."""
+
+    cluster_id: str
+    commands_topic: str
+    partitions: int
+
+
+async def load_identity(connection: Connection) -> LogIdentity | None:
+    row = await (await connection.execute(_IDENTITY)).fetchone()
+    return LogIdentity(*row) if row else None
+
+
+def check_topics(cluster: ClusterFacts, topics: Topics, identity: LogIdentity | None) -> int:
+    """The cluster and its topics are the ones we know, set as they must be; gives the number of partitions."""
+    for name in (topics.commands, topics.events, topics.dead_letters):
+        if name not in cluster.topics:
+            raise OperatorError(f"topic {name} does not exist: run `allocations topics` against this cluster")
+    partitions = cluster.topics[topics.commands].partitions
+    if identity is not None:
+        _check_identity(cluster, topics, identity)
+    for name in (topics.events, topics.dead_letters):
+        if cluster.topics[name].partitions != partitions:
+            raise OperatorError(
+                f"topic {name} has {cluster.topics[name].partitions} partitions and {topics.commands} {partitions}. "
+                "An event stands on its command's partition, so the numbers must be the same: create the topic again"
+            )
+    _check_settings(cluster, topics)
+    return partitions
+
+
+def _check_identity(cluster: ClusterFacts, topics: Topics, identity: LogIdentity) -> None:
+    if cluster.cluster_id != identity.cluster_id:
+        raise OperatorError(
+            f"this is Kafka cluster {cluster.cluster_id}, and the database is the state of {identity.cluster_id}: "
+            "point the settings at that cluster, or at the database that belongs to this one"
+        )
+    if topics.commands != identity.commands_topic:
+        raise OperatorError(
+            f"the commands topic is set to {topics.commands}, and the database is the state of "
+            f"{identity.commands_topic}: set the topic prefix back"
+        )
+    found = cluster.topics[topics.commands].partitions
+    if found != identity.partitions:
+        raise OperatorError(
+            f"topic {topics.commands} has {found} partitions and was started with {identity.partitions}. "
+            "A key's partition is for ever, so partitions can not be added or removed: "
+            "restore the topic as it was, or start a new system beside this one"
+        )
+
+
+def _check_settings(cluster: ClusterFacts, topics: Topics) -> None:
+    for name, required in required_settings(topics).items():
+        topic = cluster.topics[name]
+        for setting, value in required.items():
+            if topic.settings.get(setting) != value:
+                raise OperatorError(
+                    f"topic {name} has {setting}={topic.settings.get(setting)}, and {value} is needed, because "
+                    f"the tables are derived from it: "
+                    f"`kafka-configs.sh --alter --topic {name} --add-config {setting}={value}`"
+                )
+
+
+def warn_of_weak_topics(cluster: ClusterFacts) -> None:
+    """Say loudly what works, but would not survive the loss of a broker."""
+    for name, topic in cluster.topics.items():
+        replicas, in_sync = topic.replication, int(topic.settings.get("min.insync.replicas", 1))
+        if replicas < ENOUGH_REPLICAS or in_sync < ENOUGH_IN_SYNC:
+            logger("checks").warning(
+                "weak_topic",
+                topic=name,
+                replication=replicas,
+                min_insync_replicas=in_sync,
+                remedy="a lost broker can take acknowledged commands with it: replication 3, min.insync.replicas 2",
+            )
+
+
+async def claim_identity(
+    connection: Connection, consumer: AIOKafkaConsumer, cluster: ClusterFacts, topics: Topics, partitions: int
+) -> LogIdentity:
+    """Make an empty database the state of an empty log; whoever comes second finds it done."""
+    await _check_empty(consumer, topics.events, partitions)
+    starts = await _check_empty(consumer, topics.commands, partitions)
+    async with connection.transaction():
+        await connection.execute(
+            "INSERT INTO log_identity (cluster_id, commands_topic, partitions) VALUES (%s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
+            (cluster.cluster_id, topics.commands, partitions),
+        )
+        await connection.execute(
+            "INSERT INTO watermark (partition, next_offset, hash) "
+            "SELECT partition, start, decode(repeat('00', 32), 'hex') "
+            "FROM unnest(%s::int[], %s::bigint[]) AS log (partition, start) "
+            "ON CONFLICT DO NOTHING",
+            (list(starts), list(starts.values())),
+        )
+    identity = await load_identity(connection)
+    if identity is None:
+        raise OperatorError("the log's identity was not stored: look at the database's own log")
+    return identity
+
+
+async def _check_empty(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> dict[int, int]:
+    """Where each partition of a topic without records starts."""
+    where = [TopicPartition(topic, partition) for partition in range(partitions)]
+    ends, starts = await consumer.end_offsets(where), await consumer.beginning_offsets(where)
+    for each in where:
+        if ends[each] > starts[each]:
+            raise OperatorError(
+                f"the database is empty, and topic {topic} is not: partition {each.partition} ends at offset "
+                f"{ends[each]}. {REBUILD}"
+            )
+    return {each.partition: starts[each] for each in where}
+
+
+async def check_positions(
+    settings: ServiceSettings, connection: Connection, consumer: AIOKafkaConsumer, partitions: Iterable[int]
+) -> dict[int, int]:
+    """The log and the tables belong together, partition by partition; gives `next_offset` by partition."""
+    topics, wanted = settings.topics, sorted(partitions)
+    events = await last_records(consumer, topics.events, wanted)
+    watermarks: dict[int, int] = dict(await (await connection.execute(_WATERMARKS, (wanted,))).fetchall())
+    where = [TopicPartition(topics.commands, partition) for partition in wanted]
+    starts = {each.partition: start for each, start in (await consumer.beginning_offsets(where)).items()}
+    ends = {each.partition: end for each, end in (await consumer.end_offsets(where)).items()}
+    for partition in wanted:
+        if partition not in watermarks:
+            raise OperatorError(f"the database has no watermark for partition {partition}. {REBUILD}")
+        _check_events(events.get(partition), topics, partition, watermarks[partition])
+        _check_bounds(topics, partition, starts[partition], watermarks[partition], ends[partition])
+    readable = {partition: offset - 1 for partition, offset in watermarks.items() if offset > starts[partition]}
+    await _check_last_commands(connection, consumer, topics, readable)
+    return watermarks
+
+
+def _check_events(event: ConsumerRecord[bytes, bytes] | None, topics: Topics, partition: int, next_offset: int) -> None:
+    source = position_of(event.headers, "ce_id") if event else None
+    if source is not None and source.offset >= next_offset:
+        raise database_is_older(topics, partition, source.offset, next_offset)
+
+
+def database_is_older(topics: Topics, partition: int, published: int, next_offset: int) -> OperatorError:
+    """An event was published of a command that the journal does not have."""
+    return OperatorError(
+        f"the database is older than what was published: {topics.events}/{partition} has the event of "
+        f"{Position(topics.commands, partition, published)}, and the journal ends before offset {next_offset}. "
+        f"{REBUILD}"
+    )
+
+
+def _check_bounds(topics: Topics, partition: int, start: int, next_offset: int, end: int) -> None:
+    if next_offset > end:
+        raise OperatorError(
+            f"{topics.commands}/{partition} ends at offset {end}, and the database has applied it up to {next_offset}: "
+            "the log was shortened or created again. Restore the topic, or point the settings at the log that belongs "
+            "to this database"
+        )
+    if next_offset < start:
+        raise OperatorError(
+            f"{topics.commands}/{partition} starts at offset {start}, and the database needs it from {next_offset}: "
+            "commands were deleted before they were applied. Restore the topic, or the newest backup of the database"
+        )
+
+
+async def _check_last_commands(
+    connection: Connection, consumer: AIOKafkaConsumer, topics: Topics, last: Mapping[int, int]
+) -> None:
+    """The record before each watermark is the one that the journal has there."""
+    cursor = await connection.execute(_COMMAND_IDS, (list(last), list(last.values())))
+    journal = {partition: (command_id, value) async for partition, command_id, value in cursor}
+    records = await read_at(consumer, topics.commands, last)
+    for partition, offset in last.items():
+        if partition not in journal or not is_same_record(records[partition].value, *journal[partition]):
+            raise OperatorError(
+                f"{Position(topics.commands, partition, offset)} is another record than the one in the journal: the "
+                "topic was created again, or the database belongs to another log. Restore what belongs together"
+            )
+
+
+def is_same_record(value: bytes | None, command_id: str | None, dead_letter: bytes | None) -> bool:
+    """Whether a record is the one that was journaled: by its command id, or byte for byte when it was parked."""
+    if command_id is None:
+        return value == dead_letter
+    return value is not None and f'"{command_id}"'.encode() in value.lower()

@@ -1,0 +1,59 @@
+"""One canonical line per unit of work, JSON unless a person reads along."""
+
+import logging
+import sys
+from typing import Any, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+from service.settings import ServiceSettings
+
+
+def configure_logs(settings: ServiceSettings, process: str) -> None:
+    """Send our lines and the libraries' warnings to standard error, in one format."""
+    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    before: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_process(process),
+    ]
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*before, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    _route_libraries([structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render], before)
+
+
+def _route_libraries(processors: list[Processor], before: list[Processor]) -> None:
+    """What libraries log by Python's own logging, from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=processors))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+
+
+def _add_process(process: str) -> Processor:
+    def add(_logger: Any, _method: str, line: EventDict) -> EventDict:
+        line["process"] = process
+        return line
+
+    return add
+
+
+def log_to_stderr() -> None:
+    """For commands, which keep standard output for what they were asked."""
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+
+
+def logger(part: str) -> FilteringBoundLogger:
+    """The logger of one part; the event of a line is a stable action word."""
+    return cast("FilteringBoundLogger", structlog.get_logger(part=part))

@@ -1,0 +1,55 @@
+"""The numbered SQL files beside this module, applied under a lock (decision 18)."""
+
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+import psycopg
+from yoyo import get_backend, read_migrations
+
+from service.errors import OperatorError
+
+_FOLDER: Final = Path(__file__).parent / "migrations"
+_LOCK: Final[LiteralString] = "SELECT pg_advisory_lock(hashtext('allocations migrate'))"
+
+
+def migration_ids() -> list[str]:
+    """The ids of all migrations of this version, in order."""
+    return [migration.id for migration in read_migrations(str(_FOLDER))]
+
+
+def migrate(url: str) -> list[str]:
+    """Apply what is missing; gives the ids that were applied.
+
+    The lock is Postgres's own, held by a connection: it goes when the process does, whatever ends it.
+    """
+    with psycopg.connect(url, autocommit=True, application_name="allocations-migrate") as guard:
+        guard.execute(_LOCK)
+        backend = get_backend(_yoyo_url(url))
+        try:
+            missing = backend.to_apply(read_migrations(str(_FOLDER)))
+            backend.apply_migrations(missing)
+            return [migration.id for migration in missing]
+        finally:
+            backend.connection.close()
+
+
+def _yoyo_url(url: str) -> str:
+    scheme, rest = url.split("://", 1)
+    return f"postgresql+psycopg://{rest}" if scheme in {"postgres", "postgresql"} else url
+
+
+async def check_migrations(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+    """Raises OperatorError unless the database is exactly at this version's schema."""
+    try:
+        cursor = await connection.execute("SELECT migration_id FROM _yoyo_migration")
+    except psycopg.errors.UndefinedTable:
+        applied: set[str] = set()
+    else:
+        applied = {row[0] async for row in cursor}
+    ours = migration_ids()
+    if missing := [name for name in ours if name not in applied]:
+        raise OperatorError(f"the database lacks migration {missing[0]}: run `allocations migrate` before starting")
+    if ahead := sorted(applied - set(ours)):
+        raise OperatorError(
+            f"the database has migration {ahead[0]}, which this version does not know: start a newer version"
+        )

@@ -1,0 +1,61 @@
+"""Connections to Postgres, with the time limits of decision 2, and which errors mean "try again" (decision 14)."""
+
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from service.settings import ServiceSettings
+
+SERVER_LIMITS: Final[dict[str, str]] = {
+    "idle_in_transaction_session_timeout": "2s",
+    "lock_timeout": "3s",
+    "statement_timeout": "5s",
+    "transaction_timeout": "5s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+}
+"""Nobody who sleeps with a lock in hand keeps the others waiting for longer than this."""
+
+_CLIENT_LIMITS: Final[dict[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+_TRY_AGAIN_CLASSES: Final = ("08", "53", "57P0")
+_TRY_AGAIN: Final = frozenset({"58030", "40001", "40P01", "55P03", "57014", "25P03", "25P04"})
+
+
+def conninfo(settings: ServiceSettings, application_name: str, limits: dict[str, str] | None = None) -> str:
+    """The connection string of one of our connections. `limits` replaces the server-side time limits."""
+    url = settings.postgres_url.get_secret_value()
+    given = conninfo_to_dict(url)
+    options = " ".join(f"-c {name}={value}" for name, value in (SERVER_LIMITS if limits is None else limits).items())
+    if earlier := given.get("options"):
+        options = f"{earlier} {options}"
+    sslmode = {"sslmode": settings.postgres_sslmode} if settings.postgres_sslmode else {}
+    return make_conninfo(url, application_name=application_name, options=options, **_CLIENT_LIMITS, **sslmode)
+
+
+async def connect(
+    settings: ServiceSettings, application_name: str, limits: dict[str, str] | None = None
+) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+    """A connection in autocommit mode: transactions are written out where they are."""
+    return await psycopg.AsyncConnection.connect(conninfo(settings, application_name, limits), autocommit=True)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Postgres is away or busy: the same work, tried again, may pass. Anything else is a fault of ours."""
+    if isinstance(error, OSError):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError)
+    return error.sqlstate.startswith(_TRY_AGAIN_CLASSES) or error.sqlstate in _TRY_AGAIN

@@ -1,0 +1,71 @@
+"""Settings that the ingress and the processor have in common (decision 17)."""
+
+import ssl
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings
+
+from schemas.topics import Topics
+
+DEFAULT_GROUP_ID: Final = "allocations-processor"
+"""The consumer group of the processors."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+TopicPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,100}$")]
+
+
+class ServiceSettings(BaseSettings):
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma-separated")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how the brokers are spoken to"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, with a SASL protocol"
+    )
+    kafka_sasl_username: str | None = Field(None, description="SASL user name")
+    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password")
+    kafka_ssl_ca_file: Path | None = Field(
+        None, description="authorities that the brokers' certificates are checked against"
+    )
+    kafka_ssl_certificate_file: Path | None = Field(None, description="our certificate, when the brokers ask for one")
+    kafka_ssl_key_file: Path | None = Field(None, description="the key of our certificate")
+    topic_prefix: TopicPrefix = Field("", description="put before every topic's name")
+    postgres_url: SecretStr = Field(description="postgresql://user:password@host:port/database, Postgres 17 or later")
+    postgres_sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
+        None, description="libpq's sslmode; unset: as the URL says"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics")
+    metrics_port: Port = Field(0, description="port of /livez, /readyz and /metrics; 0: any free port")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: JSON unless standard error is a terminal"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least severe lines to write"
+    )
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.topic_prefix)
+
+    def kafka_options(self) -> dict[str, Any]:
+        """The connection arguments of every aiokafka client."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.kafka_bootstrap_servers,
+            "security_protocol": self.kafka_security_protocol,
+        }
+        if self.kafka_security_protocol.endswith("SSL"):
+            options["ssl_context"] = self.kafka_ssl_context()
+        if self.kafka_security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.kafka_sasl_mechanism
+            options["sasl_plain_username"] = self.kafka_sasl_username
+            password = self.kafka_sasl_password
+            options["sasl_plain_password"] = password.get_secret_value() if password else None
+        return options
+
+    def kafka_ssl_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.kafka_ssl_ca_file)
+        if self.kafka_ssl_certificate_file:
+            context.load_cert_chain(self.kafka_ssl_certificate_file, self.kafka_ssl_key_file)
+        return context

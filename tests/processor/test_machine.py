@@ -1,0 +1,309 @@
+"""The transition table, one row per cell, then what stands before the table, in the order of precedence."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from processor.machine import (
+    POLICY,
+    REISSUE,
+    REPEAT,
+    TABLE,
+    Allocation,
+    Applied,
+    Refused,
+    Repeated,
+    State,
+    Tombstone,
+    Verdict,
+    decide,
+    evolve,
+)
+from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition, Reserve
+from schemas.words import AfterFinal, Kind, Refusal, Rejection, Status, Verb
+
+ID = "0b0e4a5e-2c56-4a3c-9f2e-6a7d3f8b1c22"
+NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+PASSES = Verdict()
+FAILS = Verdict(Rejection.INSUFFICIENT_BALANCE, evaluated=True)
+CONTENT = {
+    "amount": Amount(currency="BTC", quantity="5"),
+    "client_id": "11111111-1111-4111-8111-111111111111",
+    "connection_id": "22222222-2222-4222-8222-222222222222",
+    "partners_connection_id": "account-7",
+}
+
+
+def reserve(
+    kind: Kind, after_final: AfterFinal = AfterFinal.CONFLICT, at: datetime = NOON, **changes: object
+) -> Reserve:
+    fields = {**CONTENT, "edition": Edition(), **changes}
+    return RESERVES[kind](
+        command_id="33333333-3333-4333-8333-333333333333",
+        allocation_id=ID,
+        received_at=at,
+        deadline=at + 15 * SECOND,
+        after_final=after_final,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def finish(kind: Kind, verb: Verb, at: datetime = NOON) -> Command:
+    return FINISHES[kind, verb](
+        command_id="44444444-4444-4444-8444-444444444444", allocation_id=ID, received_at=at, deadline=at + 15 * SECOND
+    )
+
+
+def command(kind: Kind, verb: Verb, at: datetime = NOON) -> Command:
+    return reserve(kind, at=at) if verb is Verb.RESERVE else finish(kind, verb, at)
+
+
+def allocation(kind: Kind, status: Status | None) -> Allocation | None:
+    """An allocation that came to its status the only way there is: by commands, before noon."""
+    if status is None:
+        return None
+    verdict = FAILS if status is Status.REJECTED else PASSES
+    state = applied(None, reserve(kind, at=NOON - 3 * SECOND), verdict, NOON - 2 * SECOND)
+    if status in (Status.CLEARED, Status.RELEASED):
+        verb = Verb.CLEAR if status is Status.CLEARED else Verb.RELEASE
+        state = applied(state, finish(kind, verb, NOON - 2 * SECOND), PASSES, NOON - SECOND)
+    assert state.status == status
+    return state
+
+
+def applied(state: Allocation | None, asked: Command, verdict: Verdict = PASSES, at: datetime = NOON) -> Allocation:
+    decision = decide(state, asked, verdict, at)
+    assert isinstance(decision, Applied), decision
+    return evolve(state, decision.event)
+
+
+CELLS = [
+    # now              asked         → what comes of it
+    (None, Verb.RESERVE, Status.RESERVED),
+    (None, Verb.CLEAR, Refusal.NOT_FOUND),
+    (None, Verb.RELEASE, Refusal.NOT_FOUND),
+    (Status.RESERVED, Verb.RESERVE, REPEAT),
+    (Status.RESERVED, Verb.CLEAR, Status.CLEARED),
+    (Status.RESERVED, Verb.RELEASE, Status.RELEASED),
+    (Status.REJECTED, Verb.RESERVE, REPEAT),
+    (Status.REJECTED, Verb.CLEAR, Refusal.ALREADY_REJECTED),
+    (Status.REJECTED, Verb.RELEASE, REPEAT),
+    (Status.CLEARED, Verb.RESERVE, Refusal.ALREADY_CLEARED),
+    (Status.CLEARED, Verb.CLEAR, REPEAT),
+    (Status.CLEARED, Verb.RELEASE, Refusal.ALREADY_CLEARED),
+    (Status.RELEASED, Verb.RESERVE, Refusal.ALREADY_RELEASED),
+    (Status.RELEASED, Verb.CLEAR, Refusal.ALREADY_RELEASED),
+    (Status.RELEASED, Verb.RELEASE, REPEAT),
+]
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize(("now", "asked", "expected"), CELLS)
+def test_each_cell_of_the_table(kind: Kind, now: Status | None, asked: Verb, expected: Status | Refusal | str) -> None:
+    before = allocation(kind, now)
+    decision = decide(before, command(kind, asked), PASSES, NOON)
+    if expected == REPEAT:
+        assert decision == Repeated()
+    elif isinstance(expected, Refusal):
+        assert isinstance(decision, Refused)
+        assert decision.reason == expected
+    else:
+        assert isinstance(decision, Applied)
+        after = evolve(before, decision.event)
+        assert (expected, (before.version if before else 0) + 1) == (after.status, after.version)
+
+
+def test_the_cells_above_are_all_of_them() -> None:
+    assert {(now, verb) for now, verb, _ in CELLS} == {(now, verb) for now in TABLE for verb in TABLE[now]}
+    assert TABLE[None][Verb.RESERVE] == POLICY
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_policy_turns_a_new_reserve_down(kind: Kind) -> None:
+    after = applied(None, reserve(kind), FAILS)
+    assert (Status.REJECTED, 1, Rejection.INSUFFICIENT_BALANCE, "rejected") == (
+        after.status,
+        after.version,
+        after.rejection_reason,
+        after.policy_result,
+    )
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_rejected_reserve_stays_rejected_even_if_it_would_pass_now(kind: Kind) -> None:
+    assert decide(allocation(kind, Status.REJECTED), reserve(kind), PASSES, NOON) == Repeated()
+
+
+@pytest.mark.parametrize("status", [None, *Status])
+@pytest.mark.parametrize("verb", Verb)
+def test_a_command_appended_after_its_deadline_changes_nothing(status: Status | None, verb: Verb) -> None:
+    late = command(Kind.ALLOCATION, verb)
+    decision = decide(allocation(Kind.ALLOCATION, status), late, PASSES, late.deadline + timedelta(milliseconds=1))
+    assert decision == Refused(Refusal.EXPIRED)
+
+
+def test_a_command_appended_at_its_deadline_still_counts() -> None:
+    at_the_deadline = reserve(Kind.ALLOCATION)
+    assert isinstance(decide(None, at_the_deadline, PASSES, at_the_deadline.deadline), Applied)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_reserving_an_id_of_the_other_kind_is_refused_before_its_content_is_compared(status: Status) -> None:
+    before = allocation(Kind.ALLOCATION, status)
+    other = reserve(Kind.DEALLOCATION, AfterFinal.REISSUE, client_id="99999999-9999-4999-8999-999999999999")
+    assert decide(before, other, PASSES, NOON) == Refused(Refusal.ID_IN_USE)
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount": Amount(currency="BTC", quantity="6")},
+        {"amount": Amount(currency="btc", quantity="5")},
+        {"client_id": "99999999-9999-4999-8999-999999999999"},
+        {"connection_id": "99999999-9999-4999-8999-999999999999"},
+        {"partners_connection_id": "account-8"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+@pytest.mark.parametrize("after_final", AfterFinal)
+def test_other_content_under_the_same_id_is_refused_whatever_the_status(
+    status: Status, change: dict[str, object], after_final: AfterFinal
+) -> None:
+    before = allocation(Kind.ALLOCATION, status)
+    decision = decide(before, reserve(Kind.ALLOCATION, after_final, **change), PASSES, NOON)
+    assert decision == Refused(Refusal.DIFFERENT_CONTENT)
+
+
+def test_nothing_but_the_content_is_compared() -> None:
+    before = allocation(Kind.ALLOCATION, Status.RESERVED)
+    same = reserve(
+        Kind.ALLOCATION,
+        partner_allocation_id="other",
+        partner_client_id="other",
+        notes="other",
+        edition=Edition(quantity_form="string", client_id_spelling="partnersClientId"),
+    )
+    assert decide(before, same, PASSES, NOON) == Repeated()
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("verb", [Verb.CLEAR, Verb.RELEASE])
+def test_finishing_an_id_under_the_other_kind_finds_nothing_and_leaves_no_tombstone(status: Status, verb: Verb) -> None:
+    before = allocation(Kind.ALLOCATION, status)
+    assert decide(before, finish(Kind.DEALLOCATION, verb), PASSES, NOON) == Refused(Refusal.NOT_FOUND)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_a_release_of_nothing_leaves_a_tombstone(kind: Kind) -> None:
+    assert decide(None, finish(kind, Verb.RELEASE), PASSES, NOON) == Refused(Refusal.NOT_FOUND, leaves_tombstone=True)
+    assert decide(None, finish(kind, Verb.CLEAR), PASSES, NOON) == Refused(Refusal.NOT_FOUND)
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("after_final", AfterFinal)
+def test_a_tombstone_refuses_a_late_reserve_under_every_setting(kind: Kind, after_final: AfterFinal) -> None:
+    tombstone: State = Tombstone(ID, kind, NOON - SECOND)
+    assert decide(tombstone, reserve(kind, after_final), PASSES, NOON) == Refused(Refusal.ALREADY_RELEASED)
+
+
+def test_a_tombstone_of_the_other_kind_is_an_id_in_use() -> None:
+    tombstone = Tombstone(ID, Kind.ALLOCATION, NOON - SECOND)
+    assert decide(tombstone, reserve(Kind.DEALLOCATION), PASSES, NOON) == Refused(Refusal.ID_IN_USE)
+
+
+@pytest.mark.parametrize("verb", [Verb.CLEAR, Verb.RELEASE])
+@pytest.mark.parametrize("kind", Kind)
+def test_a_tombstone_is_not_there_for_clear_and_release(verb: Verb, kind: Kind) -> None:
+    tombstone = Tombstone(ID, Kind.ALLOCATION, NOON - SECOND)
+    assert decide(tombstone, finish(kind, verb), PASSES, NOON) == Refused(Refusal.NOT_FOUND)
+
+
+REISSUED = [
+    (Status.RESERVED, REPEAT),
+    (Status.REJECTED, REPEAT),
+    (Status.CLEARED, REPEAT),
+    (Status.RELEASED, Status.RESERVED),
+]
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize(("now", "expected"), REISSUED)
+def test_each_reserve_where_finished_ids_may_be_issued_again(kind: Kind, now: Status, expected: Status | str) -> None:
+    before = allocation(kind, now)
+    decision = decide(before, reserve(kind, AfterFinal.REISSUE), PASSES, NOON)
+    if expected == REPEAT:
+        assert decision == Repeated()
+    else:
+        assert isinstance(decision, Applied)
+        assert evolve(before, decision.event).status == expected
+    assert set(REISSUE) <= {status for status, _ in REISSUED}
+
+
+def test_a_reissue_goes_on_with_version_and_keeps_creation_partner_id_edition_and_extras() -> None:
+    opened = applied(None, reserve(Kind.DEALLOCATION, at=NOON, notes="first", partner_client_id=""), at=NOON)
+    released = applied(opened, finish(Kind.DEALLOCATION, Verb.RELEASE, NOON + SECOND), at=NOON + SECOND)
+    again = reserve(
+        Kind.DEALLOCATION,
+        AfterFinal.REISSUE,
+        NOON + 2 * SECOND,
+        notes="second",
+        partner_allocation_id="new",
+        edition=Edition(quantity_form="string"),
+    )
+    reopened = applied(released, again, at=NOON + 3 * SECOND)
+    expected = replace(
+        released,
+        status=Status.RESERVED,
+        version=3,
+        updated_at=NOON + 3 * SECOND,
+        reissued_at=NOON + 3 * SECOND,
+        decided_by=again.command_id,
+    )
+    assert expected == reopened
+
+
+def test_a_reissue_is_decided_by_policy_again() -> None:
+    released = allocation(Kind.DEALLOCATION, Status.RELEASED)
+    after = applied(released, reserve(Kind.DEALLOCATION, AfterFinal.REISSUE), FAILS)
+    assert (Status.REJECTED, Rejection.INSUFFICIENT_BALANCE, 3) == (after.status, after.rejection_reason, after.version)
+
+
+@pytest.mark.parametrize("earlier", [timedelta(0), timedelta(milliseconds=1)])
+def test_a_reserve_that_was_received_before_the_release_does_not_reopen_it(earlier: timedelta) -> None:
+    released = allocation(Kind.DEALLOCATION, Status.RELEASED)
+    assert released is not None
+    old = reserve(Kind.DEALLOCATION, AfterFinal.REISSUE, at=released.updated_at - earlier)
+    assert decide(released, old, PASSES, NOON) == Refused(Refusal.ALREADY_RELEASED)
+
+
+@pytest.mark.parametrize("verb", [Verb.CLEAR, Verb.RELEASE])
+@pytest.mark.parametrize("then", [None, Verb.CLEAR, Verb.RELEASE])
+def test_an_order_that_was_received_before_the_reissue_is_refused(verb: Verb, then: Verb | None) -> None:
+    reopened = applied(allocation(Kind.DEALLOCATION, Status.RELEASED), reserve(Kind.DEALLOCATION, AfterFinal.REISSUE))
+    if then is not None:
+        reopened = applied(reopened, finish(Kind.DEALLOCATION, then, NOON + SECOND), at=NOON + SECOND)
+    old = finish(Kind.DEALLOCATION, verb, NOON - timedelta(microseconds=1))
+    assert decide(reopened, old, PASSES, NOON + 2 * SECOND) == Refused(Refusal.ALREADY_RELEASED)
+
+
+def test_an_order_that_was_received_with_the_reissue_counts() -> None:
+    reopened = applied(allocation(Kind.DEALLOCATION, Status.RELEASED), reserve(Kind.DEALLOCATION, AfterFinal.REISSUE))
+    assert applied(reopened, finish(Kind.DEALLOCATION, Verb.CLEAR, NOON)).status == Status.CLEARED
+
+
+def test_the_allocation_keeps_its_time_when_the_log_clock_goes_back() -> None:
+    reserved = applied(None, reserve(Kind.ALLOCATION), at=NOON + SECOND)
+    cleared = applied(reserved, finish(Kind.ALLOCATION, Verb.CLEAR), at=NOON)
+    assert (NOON + SECOND, NOON + SECOND) == (cleared.created_at, cleared.updated_at)
+
+
+def test_the_partner_id_is_bitgos_or_derived_from_the_id() -> None:
+    sent = applied(None, reserve(Kind.ALLOCATION, partner_allocation_id="p-1"))
+    minted = applied(None, reserve(Kind.ALLOCATION))
+    other_kind = applied(None, reserve(Kind.DEALLOCATION))
+    assert sent.partner_allocation_id == "p-1"
+    assert minted.partner_allocation_id == applied(None, reserve(Kind.ALLOCATION)).partner_allocation_id
+    assert minted.partner_allocation_id != other_kind.partner_allocation_id

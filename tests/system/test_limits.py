@@ -1,0 +1,167 @@
+"""Bad input gets a clear error and loses nothing; every limit is explicit (contract, section 8)."""
+
+import asyncio
+import json
+import uuid
+
+import pytest
+
+from bitgo.client import reserve_body
+from schemas.words import Kind, Status, Verb
+from tests.support.system import System
+from tests.system.conftest import Site
+
+JSON = {"Content-Type": "application/json"}
+
+
+def padded(size: int) -> bytes:
+    """A good reserve of exactly `size` bytes."""
+    body = json.dumps(reserve_body(Kind.ALLOCATION))
+    return (body + " " * (size - len(body))).encode()
+
+
+async def test_a_body_of_64_kib_is_read_and_one_byte_more_is_not(site: Site) -> None:
+    for size, status in ((65536, 200), (65537, 413), (1_000_000, 413)):
+        reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", site.bitgo.headers() | JSON, data=padded(size))
+        assert status == reply.status
+    assert reply.body["code"] == "too_large"
+
+
+async def test_a_chunked_body_has_the_same_limit(site: Site) -> None:
+    async def chunks(size: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        text = padded(size)
+        for start in range(0, size, 10_000):
+            yield text[start : start + 10_000]
+
+    for size, status in ((65536, 200), (65537, 413)):
+        reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", site.bitgo.headers() | JSON, data=chunks(size))
+        assert status == reply.status
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"not json", b"\x00" * 100, b"x" * 65536])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
+async def test_clear_and_release_ignore_their_body(site: Site, data: bytes, content_type: str) -> None:
+    body = await site.bring(Kind.ALLOCATION, Status.RESERVED)
+    headers = site.bitgo.headers() | {"Content-Type": content_type}
+    path = f"/bitgo/v1/allocation/{body['allocationId']}/clear"
+    assert (await site.bitgo.call("PUT", path, headers, data=data)).status == 200
+    too_large = await site.bitgo.call("PUT", path, site.bitgo.headers(), data=b"x" * 65537)
+    assert too_large.status == 413
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+async def test_a_reserve_that_is_not_json_by_its_type(site: Site, content_type: str) -> None:
+    headers = site.bitgo.headers() | {"Content-Type": content_type}
+    data = json.dumps(reserve_body(Kind.ALLOCATION)).encode()
+    reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", headers, data=data)
+    assert (415, "not_json") == (reply.status, reply.body["code"])
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.bitgo+json"]
+)
+async def test_a_reserve_that_is_json_by_its_type(site: Site, content_type: str) -> None:
+    headers = site.bitgo.headers() | {"Content-Type": content_type}
+    data = json.dumps(reserve_body(Kind.ALLOCATION)).encode()
+    assert (await site.bitgo.call("POST", "/bitgo/v1/allocations", headers, data=data)).status == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b'{"a": NaN}',
+        b'{"a": 1, "a": 2}',
+        b"[" * 60_000,
+        b'{"allocationId": "\\ud800"}',
+        b'{"amount": ' + b"9" * 60_000 + b"}",
+        b'"text"',
+    ],
+    ids=lambda data: repr(data[:20]),
+)
+async def test_what_is_no_reserve(site: Site, data: bytes) -> None:
+    reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", site.bitgo.headers() | JSON, data=data)
+    assert (400, "bad_request") == (reply.status, reply.body["code"])
+    assert reply.body["errors"]
+    assert all({"field", "message"} == error.keys() for error in reply.body["errors"])
+
+
+async def test_every_wrong_field_is_named(site: Site) -> None:
+    body = {
+        "allocationId": "x",
+        "amount": {"currency": "", "quantity": 0},
+        "clientId": None,
+        "partnersConnectionId": "",
+        "partnerClientId": 5,
+    }
+    reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", json=body)
+    expected = {"allocationId", "amount.currency", "amount.quantity", "clientId", "connectionId"}
+    assert expected | {"partnersConnectionId", "partnerClientId"} == {error["field"] for error in reply.body["errors"]}
+
+
+@pytest.mark.parametrize("bad", ["x", "0b0e4a5e2c564a3c9f2e6a7d3f8b1c22", "%00", "%2F", "é", "1" * 300])
+@pytest.mark.parametrize("kind", Kind)
+async def test_a_path_that_names_no_uuid(site: Site, bad: str, kind: Kind) -> None:
+    for method, tail in (("PUT", "/clear"), ("PUT", "/release"), ("GET", "")):
+        reply = await site.bitgo.call(method, f"/bitgo/v1/{kind}/{bad}{tail}")
+        assert (400, f"{kind}Id") == (reply.status, reply.body["errors"][0]["field"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/bitgo/v1/nothing", 404),
+        ("DELETE", "/bitgo/v1/allocations", 405),
+        ("POST", f"/bitgo/v1/allocation/{uuid.uuid4()}/clear", 405),
+        ("POST", "/bitgo/v1/connections", 404),
+    ],
+)
+async def test_paths_and_methods_that_there_are_not(site: Site, method: str, path: str, status: int) -> None:
+    reply = await site.bitgo.call(method, path)
+    assert status == reply.status
+    assert reply.headers["Content-Type"].startswith("application/problem+json")
+
+
+async def test_over_the_limit_of_requests_in_flight(system: System) -> None:
+    """One place only, and it is taken by a write whose processor does not run."""
+    await system.processor()
+    async with await system.ingress(requests_in_flight_max="1", answer_timeout_seconds="3") as bitgo:
+        body = reserve_body(Kind.ALLOCATION)
+        assert (await bitgo.reserve(Kind.ALLOCATION, body)).status == 200
+        await system.supervisor.remove("processor-0")
+        waiting = asyncio.create_task(bitgo.clear(Kind.ALLOCATION, body["allocationId"]))
+        await asyncio.sleep(0.5)
+        refused = await bitgo.release(Kind.ALLOCATION, body["allocationId"])
+        unauthorized = await bitgo.call("GET", f"/bitgo/v1/allocation/{body['allocationId']}", {})
+        pending = await waiting
+        assert (503, "overloaded", "1") == (refused.status, refused.body["code"], refused.headers["Retry-After"])
+        assert unauthorized.status == 401
+        assert (503, "outcome_pending") == (pending.status, pending.body["code"])
+        assert {"Retry-After", "Command-Id", "Log-Position"} <= pending.headers.keys()
+        await system.processor("processor-1")
+        again = await bitgo.finish(Kind.ALLOCATION, Verb.CLEAR, body["allocationId"])
+        assert (200, "cleared", "2") == (again.status, again.body["status"], again.headers["Allocation-Version"])
+    assert 1 == len(system.rows("SELECT 1 FROM ledger"))
+
+
+async def test_over_the_limit_of_lag_nothing_is_published_and_no_token_used(system: System) -> None:
+    await system.processor()
+    async with await system.ingress(lag_max_records="3", answer_timeout_seconds="0.2") as bitgo:
+        await bitgo.reserve(Kind.ALLOCATION, reserve_body(Kind.ALLOCATION))
+        await system.supervisor.remove("processor-0")
+        allocation = str(uuid.uuid4())
+        for _ in range(4):
+            assert (await bitgo.release(Kind.ALLOCATION, allocation)).body["code"] == "outcome_pending"
+        await asyncio.sleep(1.5)
+        headers = bitgo.headers()
+        path = f"/bitgo/v1/allocation/{allocation}/release"
+        refused = await bitgo.call("PUT", path, headers)
+        assert (503, "overloaded") == (refused.status, refused.body["code"])
+        await system.processor("processor-1")
+        await system.caught_up()
+        assert (await bitgo.call("PUT", path, headers)).status == 404

@@ -1,0 +1,53 @@
+"""The OpenAPI document, and requests generated from it: whatever comes in, no answer is a 500 or undocumented."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from bitgo.client import SIGNATURE, sign
+from tests.system.conftest import Site
+
+EXAMPLES = 60
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+async def test_the_document_names_every_endpoint_of_the_contract(site: Site) -> None:
+    reply = await site.bitgo.call("GET", "/openapi.json", {})
+    assert ("3.1.0", 200) == (reply.body["openapi"], reply.status)
+    operations = {(method.upper(), path) for path, item in reply.body["paths"].items() for method in item}
+    base, network = "/bitgo/v1", "/api/network/v1/enterprises/{enterpriseId}/partners/allocations"
+    expected = {("GET", network), ("GET", f"{network}/{{id}}")}
+    for kind in ("allocation", "deallocation"):
+        expected.add(("POST", f"{base}/{kind}s"))
+        for noun in (kind, f"{kind}s"):
+            expected |= {("PUT", f"{base}/{noun}/{{id}}/{verb}") for verb in ("clear", "release")}
+            expected.add(("GET", f"{base}/{noun}/{{id}}"))
+    assert expected == operations
+
+
+@pytest.mark.timeout(300)
+async def test_generated_requests_find_no_500_and_nothing_undocumented(site: Site) -> None:
+    document = (await site.bitgo.call("GET", "/openapi.json", {})).body
+    await asyncio.to_thread(_generate, site, document)
+
+
+def _generate(site: Site, document: dict[str, Any]) -> None:
+    for result in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation = result.ok()
+
+        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def send(case: schemathesis.Case) -> None:
+            response = case.call(base_url=site.bitgo.url, headers={SIGNATURE: sign(site.bitgo.key)}, timeout=30)
+            case.validate_response(response, checks=CHECKS)
+
+        send()

@@ -1,0 +1,223 @@
+"""What must be true before anything is published or decided, or else a sentence that says what to do (decision 8)."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiokafka.admin import NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from schemas.commands import Amount, Edition, ReserveAllocation
+from schemas.records import encode_command, key_of
+from schemas.topics import partition_of, required_settings
+from schemas.words import AfterFinal
+from service.errors import EXIT_OPERATOR
+from service.kafka import admin
+from service.topics import ensure_topics
+from tests.support.servers import Servers
+from tests.support.system import System
+
+
+async def worked(system: System, commands: int = 20) -> None:
+    """A processor applies and publishes something and stops: topics and tables that belong together."""
+    await system.processor("processor-before")
+    async with system.producer() as producer:
+        for _ in range(commands):
+            asked = reserve()
+            key = key_of(asked.allocation_id)
+            partition = partition_of(key, system.partitions)
+            await producer.send_and_wait(system.topics.commands, encode_command(asked), key=key, partition=partition)
+    await system.caught_up()
+    await system.records(system.topics.events, len(system.rows("SELECT 1 FROM journal")))
+    await system.supervisor.remove("processor-before")
+
+
+def reserve() -> ReserveAllocation:
+    now = datetime.now(UTC)
+    return ReserveAllocation(
+        command_id=str(uuid.uuid4()),
+        allocation_id=str(uuid.uuid4()),
+        received_at=now,
+        deadline=now + timedelta(seconds=15),
+        amount=Amount(currency="BTC", quantity="5"),
+        client_id=str(uuid.uuid4()),
+        connection_id=str(uuid.uuid4()),
+        partners_connection_id="account",
+        edition=Edition(),
+        after_final=AfterFinal.CONFLICT,
+    )
+
+
+async def refuses(system: System, *words: str, verbs: tuple[str, ...] = ("processor", "ingress")) -> None:
+    """The processes end with status 78, once, and their last line has all the words."""
+    expected = {(verb, EXIT_OPERATOR) for verb in verbs}
+    for verb in verbs:
+        await (system.processor if verb == "processor" else system.ingress)(verb, wait=False)
+    async with asyncio.timeout(30):
+        while not {(name, status) for name, status in system.ended if name in verbs} >= expected:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+    for verb in verbs:
+        assert verb not in system.supervisor.pids(), "it was restarted"
+        last = system.log(verb).read_text().splitlines()[-1]
+        assert "refused_to_run" in last
+        assert "Traceback" not in last
+        for word in words:
+            assert word in last, f"{word!r} is not in: {last}"
+
+
+async def recreate(system: System, *topics: str, partitions: int | None = None) -> None:
+    async with admin(system.settings()) as client:
+        await client.delete_topics(list(topics))
+        async with asyncio.timeout(20):
+            while set(topics) & set(await client.list_topics()):
+                await asyncio.sleep(0.1)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await ensure_topics(system.settings(), partitions or system.partitions, replication=1)
+            except Exception as error:  # noqa: BLE001 - the broker is still deleting
+                print(error)
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+async def test_a_topic_that_was_created_again_is_shorter_than_what_was_applied(system: System) -> None:
+    await worked(system)
+    await recreate(system, system.topics.commands)
+    await refuses(system, "ends at offset 0", "shortened or created again", "Restore the topic")
+
+
+async def test_a_topic_that_was_created_again_and_filled_up(system: System) -> None:
+    """As long as before, with other records: found by the command id of the last one."""
+    await worked(system, 3)
+    await recreate(system, system.topics.commands)
+    async with system.producer() as producer:
+        for partition in range(8):
+            for _ in range(3):
+                await producer.send_and_wait(system.topics.commands, b"something else", partition=partition)
+    await refuses(system, "another record than the one in the journal", "Restore what belongs together")
+
+
+async def test_another_number_of_partitions(system: System) -> None:
+    await worked(system)
+    async with admin(system.settings()) as client:
+        for topic in required_settings(system.topics):
+            await client.create_partitions({topic: NewPartitions(12)})
+    await refuses(system, "12 partitions", "was started with 8", "partitions can not be added or removed")
+
+
+async def test_an_events_topic_with_another_number_of_partitions(system: System) -> None:
+    async with admin(system.settings()) as client:
+        await client.create_partitions({system.topics.events: NewPartitions(9)})
+    await refuses(system, "has 9 partitions", "create the topic again")
+
+
+async def test_another_cluster(system: System) -> None:
+    await worked(system)
+    with_another_id = str(uuid.uuid4())
+    system.rows("UPDATE log_identity SET cluster_id = %s RETURNING 1", with_another_id)
+    await refuses(system, "this is Kafka cluster", with_another_id, "point the settings at that cluster")
+
+
+async def test_another_topic_prefix(system: System) -> None:
+    await worked(system)
+    system.prefix = f"{system.prefix}other."
+    await system.create_topics()
+    await refuses(system, "the commands topic is set to", "set the topic prefix back")
+
+
+async def test_a_database_that_is_older_than_what_was_published(system: System, servers: Servers) -> None:
+    """A backup, taken between two days of work, is restored."""
+    await worked(system)
+    backup = f"backup_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {backup} TEMPLATE {system.database_url.rsplit('/', 1)[1]}")
+    await worked(system)
+    system.database_url = servers.database_url(backup)
+    await refuses(system, "older than what was published", "restore its newest backup")
+    assert 20 == len(system.rows("SELECT 1 FROM journal"))
+    servers.execute(f"DROP DATABASE {backup} WITH (FORCE)")
+
+
+async def test_an_empty_database_beside_a_full_topic(system: System, servers: Servers, template: str) -> None:
+    await worked(system)
+    empty = f"empty_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {empty} TEMPLATE {template}")
+    system.database_url = servers.database_url(empty)
+    await refuses(system, "the database is empty", "is not", verbs=("processor",))
+    servers.execute(f"DROP DATABASE {empty} WITH (FORCE)")
+
+
+async def test_topics_that_are_missing(system: System) -> None:
+    system.prefix = f"missing{system.prefix}"
+    await refuses(system, "does not exist", "allocations topics")
+
+
+@pytest.mark.parametrize(
+    ("topic", "setting", "value"),
+    [
+        ("commands", "message.timestamp.type", "CreateTime"),
+        ("commands", "cleanup.policy", "compact"),
+        ("commands", "retention.ms", "604800000"),
+        ("events", "retention.bytes", "1000000"),
+        ("commands", "unclean.leader.election.enable", "true"),
+    ],
+)
+async def test_topic_settings_on_which_correctness_rests(system: System, topic: str, setting: str, value: str) -> None:
+    name = getattr(system.topics, topic)
+    async with admin(system.settings()) as client:
+        kept = required_settings(system.topics)[name] | {setting: value}
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=kept)])
+    await refuses(system, f"topic {name} has {setting}={value}", "kafka-configs.sh")
+
+
+async def test_a_database_without_its_migrations(system: System, servers: Servers) -> None:
+    bare = f"bare_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {bare}")
+    system.database_url = servers.database_url(bare)
+    await refuses(system, "lacks migration", "allocations migrate")
+    servers.execute(f"DROP DATABASE {bare} WITH (FORCE)")
+
+
+async def test_a_database_of_a_newer_version(system: System) -> None:
+    system.rows(
+        "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) VALUES ('x', '9999.future', now()) "
+        "RETURNING 1"
+    )
+    await refuses(system, "9999.future", "start a newer version")
+
+
+async def test_a_key_that_is_none(system: System) -> None:
+    await system.processor()
+    wrong = system.folder / "wrong.pem"
+    wrong.write_text("no key")
+    before = len(system.ended)
+    await system.ingress("ingress-wrong", wait=False, bitgo_public_key_files=str(wrong))
+    async with asyncio.timeout(20):
+        while len(system.ended) == before:
+            await asyncio.sleep(0.05)
+    assert ("ingress-wrong", EXIT_OPERATOR) == system.ended[-1]
+    assert "is no public key in PEM form" in system.log("ingress-wrong").read_text()
+
+
+@pytest.mark.parametrize(
+    ("verb", "setting", "value", "words"),
+    [
+        ("ingress", "rejected_as", "201", "INGRESS_REJECTED_AS"),
+        ("ingress", "base_path", "no/slash", "INGRESS_BASE_PATH"),
+        ("ingress", "enterprise_id", "", "INGRESS_ENTERPRISE_ID"),
+        ("ingress", "token_leeway_seconds", "soon", "INGRESS_TOKEN_LEEWAY_SECONDS"),
+        ("processor", "limits", '{"BTC": -1}', "PROCESSOR_LIMITS"),
+        ("processor", "instance_id", "", "PROCESSOR_INSTANCE_ID"),
+    ],
+)
+async def test_a_setting_that_can_not_be(system: System, verb: str, setting: str, value: str, words: str) -> None:
+    name = f"{verb}-odd"
+    await (system.processor if verb == "processor" else system.ingress)(name, wait=False, **{setting: value})
+    async with asyncio.timeout(20):
+        while not system.ended:
+            await asyncio.sleep(0.05)
+    assert (name, EXIT_OPERATOR) == system.ended[-1]
+    assert words in system.log(name).read_text()

@@ -1,0 +1,200 @@
+"""Who may call (contract, section 4): every bad token gets the same answer, and a good one counts once."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bitgo.client import SIGNATURE, BitGo, reserve_body, sign
+from schemas.words import Kind, Verb
+from tests.support.system import ENTERPRISE
+from tests.system.conftest import Site
+
+STRANGER = rsa.generate_private_key(65537, 2048)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = int(time.time())
+    document = {"iat": now, "exp": now + 55, "jti": str(uuid.uuid4())} | changes
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def part(document: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
+
+
+def hs256_with_the_public_key(bitgo: BitGo) -> str:
+    """The classic confusion: BitGo's public key as the secret of a symmetric signature."""
+    pem = bitgo.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    signed = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims())}"
+    digest = hmac.new(pem, signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def raw(bitgo: BitGo, payload: bytes) -> str:
+    """A well signed token with any payload."""
+    return jwt.api_jws.encode(payload, bitgo.key, "RS256")
+
+
+BAD = {
+    "none": lambda _: f"{part({'alg': 'none'})}.{part(claims())}.",
+    "HS256 with the public key": hs256_with_the_public_key,
+    "another key": lambda _: sign(STRANGER),
+    "RS512": lambda bitgo: jwt.encode(claims(), bitgo.key, "RS512"),
+    "PS256": lambda bitgo: jwt.encode(claims(), bitgo.key, "PS256"),
+    "expired": lambda bitgo: jwt.encode(claims(exp=int(time.time()) - 10), bitgo.key, "RS256"),
+    "too long-lived": lambda bitgo: jwt.encode(claims(exp=int(time.time()) + 75), bitgo.key, "RS256"),
+    "not valid yet": lambda bitgo: jwt.encode(claims(nbf=int(time.time()) + 30), bitgo.key, "RS256"),
+    "issued in the future": lambda bitgo: jwt.encode(claims(iat=int(time.time()) + 30), bitgo.key, "RS256"),
+    "no exp": lambda bitgo: jwt.encode(claims(exp=None), bitgo.key, "RS256"),
+    "no jti": lambda bitgo: jwt.encode(claims(jti=None), bitgo.key, "RS256"),
+    "empty jti": lambda bitgo: jwt.encode(claims(jti=""), bitgo.key, "RS256"),
+    "jti is a number": lambda bitgo: raw(bitgo, json.dumps(claims(jti=5)).encode()),
+    "jti of 2,000 characters": lambda bitgo: jwt.encode(claims(jti="x" * 2000), bitgo.key, "RS256"),
+    "exp is text": lambda bitgo: raw(bitgo, json.dumps(claims(exp="soon")).encode()),
+    "exp is digits in text": lambda bitgo: raw(bitgo, json.dumps(claims(exp=str(int(time.time()) + 30))).encode()),
+    "exp is true": lambda bitgo: raw(bitgo, json.dumps(claims(exp=True)).encode()),
+    "exp is infinite": lambda bitgo: raw(bitgo, b'{"exp": 1e999, "jti": "a"}'),
+    "exp is huge": lambda bitgo: raw(bitgo, b'{"exp": 1' + b"0" * 400 + b', "jti": "a"}'),
+    "exp has 2,500 digits": lambda bitgo: raw(bitgo, b'{"jti": "a", "exp": ' + b"1" * 2500 + b"}"),
+    "claims are a list": lambda bitgo: raw(bitgo, b"[1]"),
+    "claims are deep": lambda bitgo: raw(bitgo, b"[" * 2500),
+    "claims are no JSON": lambda bitgo: raw(bitgo, b"\xff"),
+    "a stranger with a kid": lambda _: jwt.encode(claims(), STRANGER, "RS256", headers={"kid": "unknown"}),
+    "signature cut": lambda bitgo: sign(bitgo.key)[:-4],
+    "payload changed": lambda bitgo: sign(bitgo.key).replace(".", f".{part({'x': 1})}", 1),
+    "garbage": lambda _: "not a token",
+    "dots": lambda _: "..",
+    "7,000 characters": lambda _: "x" * 7000,
+    "7,000 characters, signed": lambda bitgo: jwt.encode(claims(more="x" * 4800), bitgo.key, "RS256"),
+    "empty": lambda _: "",
+    "Latin-1": lambda _: "é" * 30,
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_bad_token_gets_the_same_answer_on_every_endpoint(site: Site, case: str) -> None:
+    body = reserve_body(Kind.ALLOCATION)
+    partners = f"/api/network/v1/enterprises/{ENTERPRISE}/partners/allocations"
+    missing = await site.bitgo.call("POST", "/bitgo/v1/allocations", {}, json=body)
+    missing_read = await site.bitgo.call("GET", partners, {})
+    assert (401, 401) == (missing.status, missing_read.status)
+    headers = {SIGNATURE: BAD[case](site.bitgo)}
+    for method, path, expected in (
+        ("POST", "/bitgo/v1/allocations", missing.body),
+        ("PUT", f"/bitgo/v1/allocation/{body['allocationId']}/clear", missing.body),
+        ("GET", f"/bitgo/v1/deallocation/{body['allocationId']}", missing.body),
+        ("GET", f"{partners}/{body['allocationId']}", missing_read.body),
+    ):
+        reply = await site.bitgo.call(method, path, headers, json=body if method == "POST" else None)
+        assert (401, expected) == (reply.status, reply.body)
+    assert [] == site.system.rows("SELECT 1 FROM allocation WHERE allocation_id = %s", body["allocationId"])
+
+
+async def test_no_stack_trace_and_no_token_in_the_log(site: Site) -> None:
+    token = BAD["expired"](site.bitgo)
+    await site.bitgo.call("GET", f"/bitgo/v1/allocation/{uuid.uuid4()}", {SIGNATURE: token})
+    for name in site.system.urls:
+        log = site.system.log(name).read_text()
+        assert "Traceback" not in log
+        assert token[:40] not in log
+    assert "expired" in site.system.log("ingress-conflict-reissue").read_text()
+
+
+async def test_two_signature_headers_are_one_too_many(site: Site) -> None:
+    token = sign(site.bitgo.key)
+    two = [(SIGNATURE, token), (SIGNATURE, sign(site.bitgo.key))]
+    reply = await site.bitgo.call("GET", f"/bitgo/v1/allocation/{uuid.uuid4()}", two)  # type: ignore[arg-type]
+    assert reply.status == 401
+
+
+async def test_the_leeway_counts_for_exp_and_for_the_longest_lifetime(site: Site) -> None:
+    path = f"/bitgo/v1/allocation/{uuid.uuid4()}"
+    for exp in (-3, 63):
+        token = jwt.encode(claims(exp=int(time.time()) + exp), site.bitgo.key, "RS256")
+        assert (await site.bitgo.call("GET", path, {SIGNATURE: token})).status == 404
+
+
+async def test_an_audience_or_an_issuer_does_no_harm(site: Site) -> None:
+    token = jwt.encode(claims(aud="us", iss="bitgo", sub="x"), site.bitgo.key, "RS256")
+    reply = await site.bitgo.call("GET", f"/bitgo/v1/allocation/{uuid.uuid4()}", {SIGNATURE: token})
+    assert reply.status == 404
+
+
+async def test_a_kid_that_names_no_key_means_all_keys_are_tried(site: Site) -> None:
+    for kid in ("development", "unknown"):
+        token = jwt.encode(claims(), site.bitgo.key, "RS256", headers={"kid": kid})
+        reply = await site.bitgo.call("GET", f"/bitgo/v1/allocation/{uuid.uuid4()}", {SIGNATURE: token})
+        assert reply.status == 404
+
+
+async def test_a_token_counts_once_in_one_process_and_across_processes(site: Site) -> None:
+    body = reserve_body(Kind.ALLOCATION)
+    first, second, *_ = site.by_setting.values()
+    headers = first.headers()
+    assert (await first.call("POST", "/bitgo/v1/allocations", headers, json=body)).status == 200
+    for bitgo in (first, second):
+        assert (await bitgo.call("POST", "/bitgo/v1/allocations", headers, json=body)).status == 401
+    path = f"/bitgo/v1/allocation/{body['allocationId']}"
+    assert (await second.call("GET", path, headers)).status == 401
+
+
+async def test_of_fifty_copies_at_once_one_is_accepted(site: Site) -> None:
+    for _ in range(5):
+        headers = site.bitgo.headers()
+        path = f"/bitgo/v1/allocation/{uuid.uuid4()}"
+        ingresses = list(site.by_setting.values())
+        replies = await asyncio.gather(*[ingresses[n % 4].call("GET", path, headers) for n in range(50)])
+        assert [401] * 49 + [404] == sorted(reply.status for reply in replies)
+
+
+async def test_a_token_that_came_with_a_wrong_body_is_not_used_up(site: Site) -> None:
+    headers = site.bitgo.headers()
+    wrong = await site.bitgo.call("POST", "/bitgo/v1/allocations", headers, json={})
+    right = await site.bitgo.call("POST", "/bitgo/v1/allocations", headers, json=reserve_body(Kind.ALLOCATION))
+    assert (400, 200) == (wrong.status, right.status)
+
+
+async def test_a_retry_with_a_new_token_works(site: Site) -> None:
+    body = reserve_body(Kind.ALLOCATION)
+    replies = [await site.bitgo.reserve(Kind.ALLOCATION, body) for _ in range(3)]
+    assert [200] * 3 == [reply.status for reply in replies]
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {text}"}
+
+
+async def test_an_operators_token_reads_as_often_as_it_likes_and_does_not_write(site: Site) -> None:
+    body = await site.bring(Kind.ALLOCATION, None)
+    await site.bitgo.reserve(Kind.ALLOCATION, body)
+    headers = bearer((site.system.folder / "operator-token").read_text().strip())
+    for _ in range(2):
+        assert (await site.bitgo.call("GET", f"/bitgo/v1/allocation/{body['allocationId']}", headers)).status == 200
+        partners = f"/api/network/v1/enterprises/{ENTERPRISE}/partners/allocations"
+        assert (await site.bitgo.call("GET", partners, headers)).status == 200
+    for verb in Verb.CLEAR, Verb.RELEASE:
+        reply = await site.bitgo.call("PUT", f"/bitgo/v1/allocation/{body['allocationId']}/{verb}", headers)
+        assert reply.status == 401
+
+
+@pytest.mark.parametrize("text", ["wrong", "", "é", "x" * 5000])
+async def test_an_unknown_operator_is_not_told_why(site: Site, text: str) -> None:
+    path = f"/bitgo/v1/allocation/{uuid.uuid4()}"
+    nobody = await site.bitgo.call("GET", path, {})
+    reply = await site.bitgo.call("GET", path, bearer(text))
+    assert (401, nobody.body) == (reply.status, reply.body)
+
+
+async def test_health_needs_nothing(site: Site) -> None:
+    for path in ("/livez", "/readyz"):
+        assert (await site.bitgo.call("GET", path, {})).status == 200
