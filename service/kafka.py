@@ -1,7 +1,7 @@
 """What we ask a cluster about itself: identity, topics, offsets, single records."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +15,8 @@ from service.settings import ServiceSettings
 READ_TIMEOUT_SECONDS: Final = 10
 POLL_MS: Final = 20
 FIRST_STEP_BACK: Final = 8
+APPEAR_SECONDS: Final = 5.0
+APPEAR_LOOKS: Final = 25
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ async def reader(settings: ServiceSettings) -> AsyncIterator[AIOKafkaConsumer]:
 async def describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> ClusterFacts:
     """The cluster's id, and those of the named topics that exist."""
     cluster = await client.describe_cluster()
-    found = [topic for topic in await client.describe_topics() if topic["topic"] in set(names)]
+    found = [topic for topic in await client.describe_topics() if topic["topic"] in set(names) and topic["partitions"]]
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic["topic"]) for topic in found]
     settings = _settings_by_topic(await client.describe_configs(resources)) if resources else {}
     return ClusterFacts(
@@ -81,6 +83,17 @@ async def describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> Cluster
             for topic in found
         },
     )
+
+
+async def describe_all(client: AIOKafkaAdminClient, names: Collection[str]) -> ClusterFacts:
+    """`describe`, with patience for topics that do not show: a broker may learn of a new one a moment later."""
+    facts = await describe(client, names)
+    for _ in range(APPEAR_LOOKS):
+        if facts.topics.keys() >= set(names):
+            break
+        await asyncio.sleep(APPEAR_SECONDS / APPEAR_LOOKS)
+        facts = await describe(client, names)
+    return facts
 
 
 def _settings_by_topic(responses: Iterable[Any]) -> dict[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from service.errors import UnavailableError
 from service.health import Health
-from service.kafka import admin, describe, reader
+from service.kafka import admin, describe_all, reader
 from service.log_checks import (
     LogIdentity,
     check_positions,
@@ -41,7 +41,7 @@ async def check_start(settings: ServiceSettings, *, claim: bool) -> LogIdentity:
         connection = await stack.enter_async_context(await connect(settings, "allocations-checks"))
         await check_migrations(connection)
         client = await stack.enter_async_context(admin(settings))
-        cluster = await describe(client, (topics.commands, topics.events, topics.dead_letters))
+        cluster = await describe_all(client, (topics.commands, topics.events, topics.dead_letters))
         identity = await load_identity(connection)
         partitions = check_topics(cluster, topics, identity)
         warn_of_weak_topics(cluster)

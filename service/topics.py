@@ -5,7 +5,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas.topics import required_settings
 from service.errors import OperatorError
-from service.kafka import admin, describe
+from service.kafka import admin, describe, describe_all
 from service.log_checks import check_topics
 from service.settings import ServiceSettings
 
@@ -30,5 +30,5 @@ async def ensure_topics(settings: ServiceSettings, partitions: int, replication:
                 error = for_code(code)
                 if code and error is not TopicAlreadyExistsError:
                     raise OperatorError(f"topic {name} can not be created: {message or error.__name__}")
-        check_topics(await describe(client, required), topics, None)
+        check_topics(await describe_all(client, required), topics, None)
     return missing
