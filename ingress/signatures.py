@@ -82,8 +82,10 @@ class Signatures:
 
     def _claims(self, text: str) -> dict[str, Any]:
         """The claims, verified with the key that `kid` names, or with the first of all keys that fits."""
-        kid = jwt.get_unverified_header(text).get("kid")
-        keys = [self._keys[kid]] if isinstance(kid, str) and kid in self._keys else list(self._keys.values())
+        keys = list(self._keys.values())
+        if len(keys) > 1:
+            kid = jwt.get_unverified_header(text).get("kid")
+            keys = [self._keys[kid]] if isinstance(kid, str) and kid in self._keys else keys
         for key in keys[:-1]:
             try:
                 return self._decode(text, key)

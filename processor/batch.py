@@ -1,6 +1,7 @@
 """What a batch of records does to the tables, worked out in memory. Pure: `store` loads before and writes after."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,22 +76,52 @@ class Tables:
     accounts: Mapping[AccountKey, Account]
 
 
-def accounts_needed(reads: Iterable[Read], states: Mapping[str, State]) -> list[AccountKey]:
-    """The accounts that the batch may read or move, sorted: what ids belong to is in their rows, or reserved here."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The rows that records ask for: `moved_ids` are the allocations whose accounts are wanted with them."""
+
+    partitions: AbstractSet[int]
+    allocation_ids: AbstractSet[str]
+    moved_ids: AbstractSet[str]
+    accounts: AbstractSet[AccountKey]
+
+
+def wanted(reads: Iterable[Read]) -> Wanted:
+    """What to lock and load, as far as the records alone can tell."""
+    reads = list(reads)
+    commands = [each.content for each in reads if isinstance(each.content, Command)]
+    moved = {command.allocation_id for command in commands if _may_move(command)}
+    return Wanted(
+        partitions={each.record.partition for each in reads},
+        allocation_ids={command.allocation_id for command in commands},
+        moved_ids=moved,
+        accounts={_account_of(each) for each in commands if isinstance(each, Reserve) and each.allocation_id in moved},
+    )
+
+
+def _may_move(command: Command) -> bool:
+    """Whether an account may be read or moved: by everything but the reserve and the release of an allocation."""
+    return command.kind is Kind.DEALLOCATION or command.verb is Verb.CLEAR
+
+
+def _account_of(reserve: Reserve) -> AccountKey:
+    return reserve.connection_id, reserve.amount.currency
+
+
+def missing_accounts(reads: Iterable[Read], tables: Tables) -> list[AccountKey]:
+    """The accounts that the records may read or move and that are not there yet, sorted."""
     accounts = {
         state.allocation_id: (state.connection_id, state.amount.currency)
-        for state in states.values()
+        for state in tables.states.values()
         if isinstance(state, Allocation)
     }
     needed: set[AccountKey] = set()
     for command in (each.content for each in reads if isinstance(each.content, Command)):
         if isinstance(command, Reserve):
-            accounts.setdefault(command.allocation_id, (command.connection_id, command.amount.currency))
-            if command.kind is Kind.DEALLOCATION:
-                needed.add((command.connection_id, command.amount.currency))
-        elif command.allocation_id in accounts and (command.kind, command.verb) != (Kind.ALLOCATION, Verb.RELEASE):
+            accounts.setdefault(command.allocation_id, _account_of(command))
+        if _may_move(command) and command.allocation_id in accounts:
             needed.add(accounts[command.allocation_id])
-    return sorted(needed)
+    return sorted(needed - tables.accounts.keys())
 
 
 class Batch:

@@ -4,7 +4,7 @@ Every write is guarded by what was loaded; a guard that misses raises LostRaceEr
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from processor.account import Account, AccountKey
-from processor.batch import Batch, LedgerRow, Parked, Record, Watermark
+from processor.batch import Batch, LedgerRow, Parked, Record, Tables, Wanted, Watermark
 from processor.journal import JournalRow
 from processor.machine import Allocation, Extras, State, Tombstone
 from schemas.commands import Amount, Edition
@@ -31,16 +31,31 @@ class LostRaceError(Exception):
     """A row was not as it was loaded under lock: somebody else wrote, who must not have."""
 
 
-async def begin(
-    connection: Connection, partitions: Collection[int], allocation_ids: Collection[str]
-) -> tuple[dict[int, Watermark], dict[str, State]]:
-    """Open the transaction: lock the watermarks, then load the allocations, in two statements of one round trip."""
+async def begin(connection: Connection, wanted: Wanted, new_accounts: Sequence[AccountKey] = ()) -> Tables:
+    """Open the transaction, lock and load, in one round trip; locks in sorted order, so that nobody waits in a circle.
+
+    The watermarks are locked in a statement of their own, before anything is read; accounts that are missing are
+    inserted before the accounts are locked (decisions 2 and 6).
+    """
     async with connection.pipeline():
         await connection.execute(b"BEGIN")
-        locked = await connection.execute(_SQL["lock_watermarks"], {"partitions": sorted(partitions)})
-        loaded = await connection.execute(_SQL["load_allocations"], {"allocation_ids": sorted(allocation_ids)})
-    watermarks = {row[0]: Watermark(row[1], row[2]) for row in await locked.fetchall()}
-    return watermarks, {row[0]: _state(row) for row in await loaded.fetchall()}
+        watermarks = await connection.execute(_SQL["lock_watermarks"], {"partitions": sorted(wanted.partitions)})
+        if new_accounts:
+            await connection.execute(_SQL["insert_accounts"], _columns(new_accounts))
+        states = await connection.execute(_SQL["load_allocations"], {"allocation_ids": sorted(wanted.allocation_ids)})
+        accounts = None
+        if wanted.moved_ids or wanted.accounts:
+            locked = {"allocation_ids": sorted(wanted.moved_ids), **_columns(sorted(wanted.accounts))}
+            accounts = await connection.execute(_SQL["lock_accounts"], locked)
+    return Tables(
+        {row[0]: Watermark(row[1], row[2]) for row in await watermarks.fetchall()},
+        {row[0]: _state(row) for row in await states.fetchall()},
+        {(row[0], row[1]): _account(row) for row in await accounts.fetchall()} if accounts else {},
+    )
+
+
+async def roll_back(connection: Connection) -> None:
+    await connection.execute(b"ROLLBACK")
 
 
 async def load_journaled(connection: Connection, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:
@@ -50,26 +65,6 @@ async def load_journaled(connection: Connection, positions: Sequence[tuple[int, 
         {"partitions": [partition for partition, _ in positions], "offsets": [offset for _, offset in positions]},
     )
     return {(row[0], row[1]): (row[2], row[3]) async for row in cursor}
-
-
-async def lock_accounts(
-    connection: Connection, keys: Sequence[AccountKey], known: Collection[AccountKey]
-) -> dict[AccountKey, Account]:
-    """Insert the accounts that are missing, then lock all; sorted, so that nobody waits in a circle (decision 6).
-
-    `known` exist for certain: accounts are never deleted.
-    """
-    if not keys:
-        return {}
-    new = [key for key in keys if key not in known]
-    async with connection.pipeline():
-        if new:
-            await connection.execute(_SQL["insert_accounts"], _columns(new))
-        locked = await connection.execute(_SQL["lock_accounts"], _columns(keys))
-    accounts = [Account(row[0], row[1], row[2], int(row[3]), int(row[4])) for row in await locked.fetchall()]
-    if len(accounts) != len(keys):
-        raise LostRaceError(f"{len(accounts)} of {len(keys)} accounts are there")
-    return {account.key: account for account in accounts}
 
 
 def _columns(keys: Sequence[AccountKey]) -> dict[str, list[str]]:
@@ -109,6 +104,10 @@ async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:
     cursor = await connection.execute(_SQL["uncleared"], {"connection_id": key[0], "currency": key[1]})
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    return Account(row[0], row[1], row[2], int(row[3]), int(row[4]))
 
 
 def _state(row: tuple[Any, ...]) -> State:

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from processor import store
 from processor.apply import Applier, ForeignRecordError, GapError, apply
-from processor.batch import Batch, Record, Tables
+from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH, JournalRow
 from processor.policy import PolicySettings
 from processor.store import Connection, LostRaceError
@@ -186,21 +186,15 @@ async def test_a_write_is_guarded_by_what_was_loaded(
     await run(connection, [log.append(asked), log.append(funded), log.append(finish(funded))])
     journaled = rows(database_url, "SELECT * FROM journal")
     record = log.append(finish(asked))
-    watermarks, states = await store.begin(connection, {record.partition}, {asked.allocation_id})
-    accounts = await store.lock_accounts(connection, [(account, "BTC")], [])
+    each = read(record, PARTITIONS)
+    tables = await store.begin(connection, wanted([each]))
     await connection.execute(meddling.encode())
-    batch = Batch(Tables(watermarks, states, accounts), NO_RULES)
-    batch.add(_read(record))
+    batch = Batch(tables, NO_RULES)
+    batch.add(each)
     with pytest.raises(LostRaceError):
         await store.save(connection, batch)
     await connection.close()
     assert journaled == rows(database_url, "SELECT * FROM journal")
-
-
-def _read(record: Record) -> Any:
-    from processor.batch import read  # noqa: PLC0415
-
-    return read(record, PARTITIONS)
 
 
 async def test_a_journal_row_can_not_be_written_twice(connection: Connection, log: Log) -> None:
