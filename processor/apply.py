@@ -4,8 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from processor import measures, store
-from processor.account import AccountKey
-from processor.batch import Batch, Read, Record, Tables, Watermark, missing_accounts, read, wanted
+from processor.batch import Batch, Read, Record, Watermark, read, wanted
 from processor.policy import PolicySettings
 from processor.store import Connection
 from service.log_checks import is_same_record
@@ -67,24 +66,12 @@ async def apply(connection: Connection, records: Sequence[Record], partitions: i
     the connection must not be used again.
     """
     reads = [read(record, partitions) for record in records]
-    tables, fresh = await _begin(connection, reads)
+    tables = await store.begin(connection, wanted(reads))
     batch = Batch(tables, policy)
-    for each in fresh:
+    for each in await _fresh(connection, reads, tables.watermarks):
         batch.add(each)
     await store.save(connection, batch)
     return batch
-
-
-async def _begin(connection: Connection, reads: Sequence[Read]) -> tuple[Tables, list[Read]]:
-    """The rows, under lock, and what is not applied yet; from the start again when accounts were missing."""
-    rows, new_accounts = wanted(reads), list[AccountKey]()
-    while True:
-        tables = await store.begin(connection, rows, new_accounts)
-        fresh = await _fresh(connection, reads, tables.watermarks)
-        new_accounts = missing_accounts(fresh, tables)
-        if not new_accounts:
-            return tables, fresh
-        await store.roll_back(connection)
 
 
 async def _fresh(connection: Connection, reads: Sequence[Read], watermarks: Mapping[int, Watermark]) -> list[Read]:

@@ -95,33 +95,17 @@ def wanted(reads: Iterable[Read]) -> Wanted:
         partitions={each.record.partition for each in reads},
         allocation_ids={command.allocation_id for command in commands},
         moved_ids=moved,
-        accounts={_account_of(each) for each in commands if isinstance(each, Reserve) and each.allocation_id in moved},
+        accounts={
+            (each.connection_id, each.amount.currency)
+            for each in commands
+            if isinstance(each, Reserve) and each.allocation_id in moved
+        },
     )
 
 
 def _may_move(command: Command) -> bool:
     """Whether an account may be read or moved: by everything but the reserve and the release of an allocation."""
     return command.kind is Kind.DEALLOCATION or command.verb is Verb.CLEAR
-
-
-def _account_of(reserve: Reserve) -> AccountKey:
-    return reserve.connection_id, reserve.amount.currency
-
-
-def missing_accounts(reads: Iterable[Read], tables: Tables) -> list[AccountKey]:
-    """The accounts that the records may read or move and that are not there yet, sorted."""
-    accounts = {
-        state.allocation_id: (state.connection_id, state.amount.currency)
-        for state in tables.states.values()
-        if isinstance(state, Allocation)
-    }
-    needed: set[AccountKey] = set()
-    for command in (each.content for each in reads if isinstance(each.content, Command)):
-        if isinstance(command, Reserve):
-            accounts.setdefault(command.allocation_id, _account_of(command))
-        if _may_move(command) and command.allocation_id in accounts:
-            needed.add(accounts[command.allocation_id])
-    return sorted(needed - tables.accounts.keys())
 
 
 class Batch:

@@ -4,6 +4,8 @@ What can go wrong with a batch, and what is done about it, is decision 14.
 """
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +18,7 @@ from service.health import Health
 from service.logs import logger
 from service.postgres import is_unavailable
 
+GATHER_SECONDS = float(os.environ.get("GATHER", "0.003"))
 BATCH_MAX_RECORDS: Final = 500
 PENDING_MAX_RECORDS: Final = 2000
 RETRY_FIRST_SECONDS: Final = 0.1
@@ -54,6 +57,8 @@ class Pump:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._enough = asyncio.Event()
+        self._last_size = 1
         self._stopping = False
         self._rewound: dict[int, int] = {}
         self.halts: dict[int, Halt] = {}
@@ -62,6 +67,8 @@ class Pump:
         """Hand over a record; waits while there is no room for more."""
         self._pending.append(record)
         self._wake.set()
+        if len(self._pending) >= self._last_size:
+            self._enough.set()
         if len(self._pending) >= PENDING_MAX_RECORDS:
             self._room.clear()
             await self._room.wait()
@@ -80,11 +87,13 @@ class Pump:
         """Let `run` return after the batch in hand."""
         self._stopping = True
         self._wake.set()
+        self._enough.set()
 
     async def run(self) -> None:
         """Apply batches until stopped. Raises what `rewind` raises: then the process must not go on."""
         while True:
             await self._wake.wait()
+            await self._gather()
             if self._stopping:
                 return
             batch, self._pending = self._pending[:BATCH_MAX_RECORDS], self._pending[BATCH_MAX_RECORDS:]
@@ -92,7 +101,16 @@ class Pump:
                 self._wake.clear()
             if len(self._pending) < PENDING_MAX_RECORDS:
                 self._room.set()
+            self._last_size = len(batch)
             await self._settle(batch)
+
+    async def _gather(self) -> None:
+        """Wait for as many records as last time, a moment at most: few large batches cost less than many small ones."""
+        if len(self._pending) < self._last_size and not self._stopping:
+            self._enough.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._enough.wait()
 
     async def _settle(self, records: list[Record]) -> None:
         """Apply, or find out which record can not be applied and halt its partition; the others go on."""

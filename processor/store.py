@@ -31,31 +31,26 @@ class LostRaceError(Exception):
     """A row was not as it was loaded under lock: somebody else wrote, who must not have."""
 
 
-async def begin(connection: Connection, wanted: Wanted, new_accounts: Sequence[AccountKey] = ()) -> Tables:
-    """Open the transaction, lock and load, in one round trip; locks in sorted order, so that nobody waits in a circle.
-
-    The watermarks are locked in a statement of their own, before anything is read; accounts that are missing are
-    inserted before the accounts are locked (decisions 2 and 6).
-    """
+async def begin(connection: Connection, wanted: Wanted) -> Tables:
+    """Open the transaction, lock and load, in one round trip."""
+    named = sorted(wanted.accounts)
+    asked = {
+        "partitions": sorted(wanted.partitions),
+        "allocation_ids": list(wanted.allocation_ids),
+        "moved_ids": list(wanted.moved_ids),
+        "connection_ids": [connection_id for connection_id, _ in named],
+        "currencies": [currency for _, currency in named],
+    }
     async with connection.pipeline():
         await connection.execute(b"BEGIN")
-        watermarks = await connection.execute(_SQL["lock_watermarks"], {"partitions": sorted(wanted.partitions)})
-        if new_accounts:
-            await connection.execute(_SQL["insert_accounts"], _columns(new_accounts))
-        states = await connection.execute(_SQL["load_allocations"], {"allocation_ids": sorted(wanted.allocation_ids)})
-        accounts = None
-        if wanted.moved_ids or wanted.accounts:
-            locked = {"allocation_ids": sorted(wanted.moved_ids), **_columns(sorted(wanted.accounts))}
-            accounts = await connection.execute(_SQL["lock_accounts"], locked)
+        cursor = await connection.execute(_SQL["lock_and_load"], asked)
+    row = await cursor.fetchone()
+    watermarks, allocations, accounts = row or (None, None, None)
     return Tables(
-        {row[0]: Watermark(row[1], row[2]) for row in await watermarks.fetchall()},
-        {row[0]: _state(row) for row in await states.fetchall()},
-        {(row[0], row[1]): _account(row) for row in await accounts.fetchall()} if accounts else {},
+        {each[0]: Watermark(each[1], bytes.fromhex(each[2])) for each in watermarks or ()},
+        {each[0]: _state(each) for each in allocations or ()},
+        {(each[0], each[1]): Account(each[0], each[1], each[2], int(each[3]), int(each[4])) for each in accounts or ()},
     )
-
-
-async def roll_back(connection: Connection) -> None:
-    await connection.execute(b"ROLLBACK")
 
 
 async def load_journaled(connection: Connection, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:
@@ -65,10 +60,6 @@ async def load_journaled(connection: Connection, positions: Sequence[tuple[int, 
         {"partitions": [partition for partition, _ in positions], "offsets": [offset for _, offset in positions]},
     )
     return {(row[0], row[1]): (row[2], row[3]) async for row in cursor}
-
-
-def _columns(keys: Sequence[AccountKey]) -> dict[str, list[str]]:
-    return {"connection_ids": [key[0] for key in keys], "currencies": [key[1] for key in keys]}
 
 
 async def save(connection: Connection, batch: Batch) -> None:
@@ -106,13 +97,9 @@ async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:
     return int(row[0]) if row else 0
 
 
-def _account(row: tuple[Any, ...]) -> Account:
-    return Account(row[0], row[1], row[2], int(row[3]), int(row[4]))
-
-
-def _state(row: tuple[Any, ...]) -> State:
+def _state(row: Sequence[Any]) -> State:
     if row[2] == "tombstone":
-        return Tombstone(row[0], Kind(row[1]), row[11])
+        return Tombstone(row[0], Kind(row[1]), datetime.fromisoformat(row[11]))
     return Allocation(
         allocation_id=row[0],
         kind=Kind(row[1]),
@@ -124,12 +111,12 @@ def _state(row: tuple[Any, ...]) -> State:
         partners_connection_id=row[8],
         partner_allocation_id=row[9],
         edition=Edition.model_validate(row[10]),
-        created_at=row[11],
-        updated_at=row[12],
+        created_at=datetime.fromisoformat(row[11]),
+        updated_at=datetime.fromisoformat(row[12]),
         rejection_reason=Rejection(row[13]) if row[13] else None,
         policy_result=row[14],
         decided_by=row[15],
-        reissued_at=row[16],
+        reissued_at=datetime.fromisoformat(row[16]) if row[16] else None,
         extras=Extras(*row[17:]),
     )
 

@@ -131,3 +131,55 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION require_rows IS 'The guard of every write (decision 2): a miss raises, and nothing is written';
+
+CREATE FUNCTION lock_and_load(
+    wanted_partitions integer[], wanted_ids uuid[], moved_ids uuid[], named_connections uuid[], named_currencies text[],
+    OUT watermarks json, OUT allocations json, OUT accounts json
+) LANGUAGE plpgsql AS $$
+BEGIN
+    watermarks := (
+        SELECT json_agg(json_build_array(partition, next_offset, encode(hash, 'hex')))
+        FROM (
+            SELECT partition, next_offset, hash FROM watermark WHERE partition = ANY (wanted_partitions)
+            ORDER BY partition FOR UPDATE
+        ) AS locked
+    );
+    allocations := (
+        SELECT json_agg(json_build_array(
+            allocation_id, kind, status, version, currency, quantity::text, client_id, connection_id,
+            partners_connection_id, partner_allocation_id, edition, created_at, updated_at, rejection_reason,
+            policy_result, decided_by, reissued_at,
+            partner_client_id, client_external_id, initiated_by, notes, evaluation_id, pending_approval_id
+        ))
+        FROM allocation
+        WHERE allocation_id = ANY (wanted_ids)
+    );
+    IF cardinality(moved_ids) + cardinality(named_connections) = 0 THEN
+        RETURN;
+    END IF;
+    INSERT INTO account (connection_id, currency)
+    SELECT connection_id, currency FROM allocation WHERE allocation_id = ANY (moved_ids) AND status = 'reserved'
+    UNION
+    SELECT * FROM unnest(named_connections, named_currencies)
+    ORDER BY connection_id, currency
+    ON CONFLICT DO NOTHING;
+    accounts := (
+        SELECT json_agg(json_build_array(connection_id, currency, sequence, available::text, held::text))
+        FROM (
+            SELECT a.connection_id, a.currency, a.sequence, a.available, a.held
+            FROM account a
+            JOIN (
+                SELECT connection_id, currency FROM allocation WHERE allocation_id = ANY (moved_ids)
+                UNION
+                SELECT * FROM unnest(named_connections, named_currencies)
+            ) AS wanted (connection_id, currency) USING (connection_id, currency)
+            ORDER BY a.connection_id, a.currency
+            FOR UPDATE OF a
+        ) AS locked
+    );
+END
+$$;
+COMMENT ON FUNCTION lock_and_load IS
+'What a batch needs (decisions 2 and 6): the watermarks are locked first; then the allocations are read; then missing
+accounts are inserted; then the accounts are locked. A volatile function takes a new snapshot for each statement, so that
+each sees what was committed while the one before it waited. Locks are taken in sorted order: nobody waits in a circle.';
