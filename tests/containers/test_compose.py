@@ -106,7 +106,8 @@ def test_kafka_and_postgres_understand_their_environment() -> None:
     assert set() == given.keys() - properties.keys()
     same = {key for key in given if any(word in key for word in ("replica", "isr", "create", "delay", "roles"))}
     assert {key: properties[key] for key in same} == {key: given[key] for key in same}
-    assert {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"} == environment("postgres").keys()
+    assert {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "LANG"} == environment("postgres").keys()
+    assert "C.UTF-8" == environment("postgres")["LANG"]
 
 
 @pytest.mark.parametrize("name", OURS)

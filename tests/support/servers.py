@@ -94,7 +94,9 @@ def _start_containers(stack: ExitStack) -> tuple[str, str]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
     services = compose()["services"]
-    postgres = stack.enter_context(PostgresContainer(services["postgres"]["image"], driver=None))
+    postgres = PostgresContainer(services["postgres"]["image"], driver=None)
+    postgres.with_envs(**services["postgres"]["environment"])
+    stack.enter_context(postgres)
     kafka = DockerContainer(services["kafka"]["image"])
     address = f"{kafka.get_docker_client().host()}:{next(port for port in shuffled_ports() if is_free(port))}"
     settings = services["kafka"]["environment"] | {
