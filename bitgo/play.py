@@ -106,7 +106,9 @@ class Play:
             for _ in range(CLIENTS):
                 tasks.create_task(self._client(until))
             tasks.create_task(self._report_traffic(until))
-            if disaster is not None:
+            if disaster is None:
+                self._say("      no processor is killed: the processes of this deployment are not the play's to kill")
+            else:
                 await asyncio.sleep(KILL_AFTER_SECONDS)
                 self._say(f"      {await disaster()}")
 

@@ -34,7 +34,7 @@ def demo(ingress: str | None, kafka: str, key: Path | None, enterprise_id: str, 
     """Start everything in a temporary folder, play BitGo with signed requests, and show each answer.
 
     Ends by itself: with status 0 when everything came out right, 1 when anything did not. With --ingress the play runs
-    against a stack that is there already, and nothing is killed.
+    against a stack that is there already; its processes are not the demo's, so the kill in the middle is left out.
     """
     if ingress and key is None:
         raise click.UsageError("--ingress needs --key, the private key that belongs to the ingress's public one")

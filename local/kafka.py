@@ -162,20 +162,23 @@ class Kafka:
         )
 
     async def _answers(self) -> bool:
-        if not await is_listening(self.ports["broker"]):
-            return False
-        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
-        try:
-            await client.bootstrap()
-            cluster = await client.fetch_all_metadata()
-        except (KafkaError, OSError):
-            return False
-        finally:
-            await client.close()
-        return bool(cluster.brokers()) and all(
-            cluster.available_partitions_for_topic(topic) == cluster.partitions_for_topic(topic)
-            for topic in cluster.topics(exclude_internal_topics=False)
-        )
+        return await is_listening(self.ports["broker"]) and await is_ready(self.bootstrap)
+
+
+async def is_ready(bootstrap: str) -> bool:
+    """Whether a Kafka answers, and every partition that it knows has a leader."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
+    try:
+        await client.bootstrap()
+        cluster = await client.fetch_all_metadata()
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await client.close()
+    return bool(cluster.brokers()) and all(
+        cluster.available_partitions_for_topic(topic) == cluster.partitions_for_topic(topic)
+        for topic in cluster.topics(exclude_internal_topics=False)
+    )
 
 
 def new_cluster_id() -> str:

@@ -21,8 +21,11 @@ def migrate(url: str) -> list[str]:
     """Apply what is missing; gives the ids that were applied.
 
     The lock is Postgres's own, held by a connection: it goes when the process does, whatever ends it.
+    Raises OperatorError when the database's text is not UTF-8.
     """
     with psycopg.connect(url, autocommit=True, application_name="allocations-migrate") as guard:
+        if (encoding := guard.info.parameter_status("server_encoding")) != "UTF8":
+            raise OperatorError(f"the database's encoding is {encoding}: create it with ENCODING 'UTF8'")
         guard.execute(_LOCK)
         backend = get_backend(_yoyo_url(url))
         try:

@@ -1,6 +1,7 @@
 """Kafka and Postgres for the tests: from images when a Docker API answers, embedded ones otherwise.
 
-ALLOCATIONS_TEST_SERVERS=embedded|containers chooses instead of looking.
+ALLOCATIONS_TEST_SERVERS=embedded|containers chooses instead of looking. The images are those of docker-compose.yml, and
+Kafka's settings too. What stops or kills a server, and `allocations up`, has embedded ones either way.
 """
 
 import asyncio
@@ -11,17 +12,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+import yaml
 
 from local.archive import ensure_archive
+from local.folder import is_free, shuffled_ports
 from local.jars import ensure_jars
-from local.kafka import Kafka
+from local.kafka import Kafka, is_ready
 from local.postgres import Postgres
 from local.supervisor import Supervisor
 from service.migrations import migrate
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,16 @@ class Servers:
 @pytest.fixture(scope="session")
 async def servers() -> AsyncIterator[Servers]:
     """One Kafka and one Postgres for the whole run."""
-    kind = os.environ.get("ALLOCATIONS_TEST_SERVERS") or ("containers" if _docker_answers() else "embedded")
-    async with _from_images() if kind == "containers" else _embedded() as started:
+    async with _from_images() if chosen() == "containers" else _embedded() as started:
+        print(f"servers: {started.kind}")
         yield started
+
+
+def chosen() -> str:
+    kind = os.environ.get("ALLOCATIONS_TEST_SERVERS") or ("containers" if _docker_answers() else "embedded")
+    if kind not in {"containers", "embedded"}:
+        raise pytest.UsageError(f"ALLOCATIONS_TEST_SERVERS is {kind}: embedded or containers")
+    return kind
 
 
 @asynccontextmanager
@@ -69,16 +82,36 @@ async def _embedded() -> AsyncIterator[Servers]:
 async def _from_images() -> AsyncIterator[Servers]:
     with ExitStack() as stack:
         kafka, postgres_url = await asyncio.to_thread(_start_containers, stack)
+        async with asyncio.timeout(60):
+            while not await is_ready(kafka):
+                await asyncio.sleep(0.1)
         yield Servers("containers", kafka, postgres_url)
 
 
 def _start_containers(stack: ExitStack) -> tuple[str, str]:
-    from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415
+    """A broker must know the address at which others reach it before it starts, so its port is chosen here."""
     from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
-    postgres = stack.enter_context(PostgresContainer("postgres:17", driver=None))
-    kafka = stack.enter_context(KafkaContainer("apache/kafka:4.3.1"))
-    return kafka.get_bootstrap_server(), postgres.get_connection_url()
+    services = compose()["services"]
+    postgres = PostgresContainer(services["postgres"]["image"], driver=None)
+    postgres.with_envs(**services["postgres"]["environment"])
+    stack.enter_context(postgres)
+    kafka = DockerContainer(services["kafka"]["image"])
+    address = f"{kafka.get_docker_client().host()}:{next(port for port in shuffled_ports() if is_free(port))}"
+    settings = services["kafka"]["environment"] | {
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://localhost:9092,HOST://{address}"
+    }
+    kafka.with_envs(**{name: str(value) for name, value in settings.items()})
+    kafka.with_bind_ports(9094, int(address.rpartition(":")[2]))
+    stack.enter_context(kafka)
+    return address, postgres.get_connection_url()
+
+
+def compose() -> dict[str, Any]:
+    """docker-compose.yml, with its merges done."""
+    document: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return document
 
 
 def _docker_answers() -> bool:

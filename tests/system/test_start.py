@@ -12,8 +12,9 @@ from schemas.commands import Amount, Edition, ReserveAllocation
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of, required_settings
 from schemas.words import AfterFinal
-from service.errors import EXIT_OPERATOR
+from service.errors import EXIT_OPERATOR, OperatorError
 from service.kafka import admin
+from service.migrations import migrate
 from service.topics import ensure_topics
 from tests.support.servers import Servers
 from tests.support.system import System
@@ -179,6 +180,14 @@ async def test_a_database_without_its_migrations(system: System, servers: Server
     system.database_url = servers.database_url(bare)
     await refuses(system, "lacks migration", "allocations migrate")
     servers.execute(f"DROP DATABASE {bare} WITH (FORCE)")
+
+
+def test_a_database_whose_text_is_not_utf_8(servers: Servers) -> None:
+    bytes_only = f"bytes_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {bytes_only} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(OperatorError, match="encoding is SQL_ASCII"):
+        migrate(servers.database_url(bytes_only))
+    servers.execute(f"DROP DATABASE {bytes_only} WITH (FORCE)")
 
 
 async def test_a_database_of_a_newer_version(system: System) -> None:
