@@ -29,6 +29,7 @@ from service.errors import OperatorError
 from service.health import Health, health_port
 from service.log_checks import LogIdentity
 from service.logs import logger
+from service.postgres import KEYED
 from service.process import stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
@@ -82,8 +83,8 @@ async def _serve(
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
-    claims_database = Database(settings, "allocations-ingress-claims")
-    rows_database = Database(settings, "allocations-ingress-rows", lanes=2)
+    claims_database = Database(settings, "allocations-ingress-claims", limits=KEYED)
+    rows_database = Database(settings, "allocations-ingress-rows", lanes=2, limits=KEYED)
     lists_database = Database(settings, "allocations-ingress-lists", lanes=2)
     claims = Claims(claims_database)
     watermarks_database = Database(settings, "allocations-ingress-watermarks")

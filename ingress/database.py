@@ -1,13 +1,13 @@
 """Connections to Postgres that never keep a request waiting: no answer in time is an answer, and a new connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import psycopg
 
 from service.errors import UnavailableError
-from service.postgres import connect, is_unavailable
+from service.postgres import SERVER_LIMITS, connect, is_unavailable
 from service.settings import ServiceSettings
 
 ANSWER_SECONDS: Final = 3.0
@@ -19,9 +19,17 @@ R = TypeVar("R")
 class Database:
     """`lanes` connections, each used by one call at a time and replaced after a failure."""
 
-    def __init__(self, settings: ServiceSettings, application_name: str, lanes: int = 1) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        application_name: str,
+        *,
+        lanes: int = 1,
+        limits: Mapping[str, str] = SERVER_LIMITS,
+    ) -> None:
         self._settings = settings
         self._name = application_name
+        self._limits = limits
         self._free: asyncio.Queue[Connection | None] = asyncio.Queue()
         self._cut_off: set[asyncio.Task[None]] = set()
         for _ in range(lanes):
@@ -53,7 +61,7 @@ class Database:
         self, connection: Connection | None, work: Callable[[Connection], Awaitable[R]]
     ) -> tuple[Connection, R]:
         if connection is None or connection.closed:
-            connection = await connect(self._settings, self._name)
+            connection = await connect(self._settings, self._name, self._limits)
         try:
             return connection, await work(connection)
         except BaseException:

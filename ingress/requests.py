@@ -50,6 +50,8 @@ async def read_body(request: web.Request) -> bytes:
     if (request.content_length or 0) > BODY_MAX_BYTES:
         raise _too_large()
     try:
+        if request.content.is_eof():  # it came with the head, as nearly all do: nothing to wait for
+            return await request.read()
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:

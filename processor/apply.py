@@ -9,7 +9,7 @@ from processor.policy import PolicySettings
 from processor.store import Connection
 from service.log_checks import is_same_record
 from service.logs import logger
-from service.postgres import connect
+from service.postgres import KEYED, connect
 from service.settings import ServiceSettings
 
 _log = logger("processor")
@@ -41,7 +41,7 @@ class Applier:
         """Apply a batch; see `apply` for what it does and raises."""
         started = time.perf_counter()
         if self._connection is None:
-            self._connection = await connect(self._settings, "allocations-processor")
+            self._connection = await connect(self._settings, "allocations-processor", KEYED)
         try:
             batch = await apply(self._connection, records, self._partitions, self._policy)
             await measures.observe(batch, self._connection, time.perf_counter() - started)

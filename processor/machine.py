@@ -9,7 +9,7 @@ Contract, section 3, is the authority on the table.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal
@@ -72,6 +72,12 @@ class Extras:
     notes: str | None = None
     evaluation_id: str | None = None
     pending_approval_id: str | None = None
+
+    def columns(self) -> dict[str, str | None]:
+        return {name: getattr(self, name) for name in _EXTRAS}
+
+
+_EXTRAS: Final = tuple(each.name for each in fields(Extras))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +216,7 @@ def _opened(state: Allocation | None, command: Reserve, verdict: Verdict, record
         partner_allocation_id=state.partner_allocation_id if state else _partner_id(command),
         policy_result=verdict.result,
         edition=state.edition if state else command.edition,
-        **asdict(state.extras if state else _extras(command)),
+        **(state.extras if state else _extras(command)).columns(),
         **rejected,
     )
 
@@ -230,7 +236,7 @@ def _finished(state: Allocation, command: Command, status: Status, recorded_at: 
 
 
 def _extras(source: Reserve | Opened) -> Extras:
-    return Extras(**{name.name: getattr(source, name.name) for name in fields(Extras)})
+    return Extras(**{name: getattr(source, name) for name in _EXTRAS})
 
 
 def _partner_id(command: Reserve) -> str:

@@ -18,7 +18,7 @@ from service.health import Health
 from service.kafka import reader
 from service.log_checks import database_is_older
 from service.logs import logger
-from service.postgres import SERVER_LIMITS, connect
+from service.postgres import KEYED, connect
 from service.start import is_passing
 
 TRY_LOCK_SECONDS: Final = 1.0
@@ -53,7 +53,7 @@ class Relay:
             await asyncio.sleep(TRY_LOCK_SECONDS)
 
     async def _hold_lock(self) -> None:
-        async with await connect(self._settings, "allocations-relay", SERVER_LIMITS | IDLE_LIMIT) as connection:
+        async with await connect(self._settings, "allocations-relay", KEYED | IDLE_LIMIT) as connection:
             while not await self._try_lock(connection):
                 self._health.well("relay")
                 await asyncio.sleep(TRY_LOCK_SECONDS)

@@ -5,11 +5,11 @@ Every write is guarded by what was loaded; a guard that misses raises LostRaceEr
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
 import psycopg
+from pydantic_core import to_json
 
 from processor.account import Account, AccountKey
 from processor.batch import Batch, LedgerRow, Parked, Record, Tables, Wanted, Watermark
@@ -79,7 +79,7 @@ async def save(connection: Connection, batch: Batch) -> None:
     next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
     try:
         async with connection.pipeline():
-            await connection.execute(_SQL["save"], {"batch": json.dumps(document)})
+            await connection.execute(_SQL["save"], {"batch": to_json(document).decode()})
             for record, parked in batch.dead_letters:
                 await connection.execute(_SQL["insert_dead_letter"], _dead_letter(record, parked))
             await connection.execute(b"COMMIT")
@@ -163,7 +163,7 @@ def _allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
         "policy_result": state.policy_result,
         "decided_by": state.decided_by,
         "reissued_at": _iso(state.reissued_at),
-        **asdict(state.extras),
+        **state.extras.columns(),
     }
 
 

@@ -85,6 +85,12 @@ class App(faust.App):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, TableManager=_NoTables, **kwargs)
 
+    def on_init_dependencies(self) -> Any:
+        """Without Faust's own monitor, which takes notes of every record: our metrics are in `measures`."""
+        dependencies = super().on_init_dependencies()
+        self.sensors.remove(self.monitor)
+        return dependencies
+
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)
 

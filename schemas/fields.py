@@ -24,7 +24,7 @@ def _uuid(value: Any) -> str:
 
 def is_text(value: str) -> bool:
     """No control characters and no lone surrogates: what Kafka, Postgres and JSON all carry unharmed."""
-    return not any(unicodedata.category(character) in _NOT_TEXT for character in value)
+    return value.isprintable() or not any(unicodedata.category(character) in _NOT_TEXT for character in value)
 
 
 def _text(value: str) -> str:
@@ -41,7 +41,7 @@ def _currency(value: str) -> str:
 
 def utc_milliseconds(value: datetime) -> str:
     """ISO 8601, UTC, milliseconds, `Z` (contract, section 5)."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Uuid = Annotated[

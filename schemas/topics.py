@@ -1,9 +1,11 @@
 """Which topics there are, what must hold for them, and which partition a key belongs to (decisions 7 and 8)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 DEFAULT_PARTITIONS: Final = 8
+REMEMBERED_KEYS: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def required_settings(topics: Topics) -> dict[str, dict[str, str]]:
     return {topics.commands: COMMANDS_SETTINGS, topics.events: LOG_SETTINGS, topics.dead_letters: LOG_SETTINGS}
 
 
+@lru_cache(maxsize=REMEMBERED_KEYS)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key, for ever: murmur2 modulo the number of partitions stored at first start."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -1,5 +1,6 @@
 """Connections to Postgres, with the time limits of decision 2, and which errors mean "try again" (decision 14)."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
@@ -19,6 +20,15 @@ SERVER_LIMITS: Final[dict[str, str]] = {
 }
 """Nobody who sleeps with a lock in hand keeps the others waiting for longer than this."""
 
+KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""For connections that only look rows up by their keys: a statement is planned once instead of at every call, and never
+as a scan, which is what the planner would choose for ever while a table is new and small."""
+
 _CLIENT_LIMITS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -32,11 +42,11 @@ _TRY_AGAIN_CLASSES: Final = ("08", "53", "57P0")
 _TRY_AGAIN: Final = frozenset({"58030", "40001", "40P01", "55P03", "57014", "25P03", "25P04"})
 
 
-def conninfo(settings: ServiceSettings, application_name: str, limits: dict[str, str] | None = None) -> str:
-    """The connection string of one of our connections. `limits` replaces the server-side time limits."""
+def conninfo(settings: ServiceSettings, application_name: str, limits: Mapping[str, str] = SERVER_LIMITS) -> str:
+    """The connection string of one of our connections. `limits` are its settings on the server."""
     url = settings.postgres_url.get_secret_value()
     given = conninfo_to_dict(url)
-    options = " ".join(f"-c {name}={value}" for name, value in (SERVER_LIMITS if limits is None else limits).items())
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
     if earlier := given.get("options"):
         options = f"{earlier} {options}"
     sslmode = {"sslmode": settings.postgres_sslmode} if settings.postgres_sslmode else {}
@@ -44,7 +54,7 @@ def conninfo(settings: ServiceSettings, application_name: str, limits: dict[str,
 
 
 async def connect(
-    settings: ServiceSettings, application_name: str, limits: dict[str, str] | None = None
+    settings: ServiceSettings, application_name: str, limits: Mapping[str, str] = SERVER_LIMITS
 ) -> psycopg.AsyncConnection[tuple[Any, ...]]:
     """A connection in autocommit mode: transactions are written out where they are."""
     return await psycopg.AsyncConnection.connect(conninfo(settings, application_name, limits), autocommit=True)
