@@ -1,11 +1,11 @@
-"""Natural batches: what has come while one batch is applied is the next one. No waiting when idle, no limit when busy.
+"""Natural batches: what has come while one batch is applied is the next one. One caller never waits for others; many
+callers wait a moment for each other.
 
 What can go wrong with a batch, and what is done about it, is decision 14.
 """
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -18,9 +18,9 @@ from service.health import Health
 from service.logs import logger
 from service.postgres import is_unavailable
 
-GATHER_SECONDS = float(os.environ.get("GATHER", "0.003"))
 BATCH_MAX_RECORDS: Final = 500
 PENDING_MAX_RECORDS: Final = 2000
+GATHER_SECONDS: Final = 0.004
 RETRY_FIRST_SECONDS: Final = 0.1
 RETRY_MAX_SECONDS: Final = 5.0
 
