@@ -216,6 +216,22 @@ async def test_of_two_workers_on_one_partition_the_second_finds_the_work_done(
     assert 1 == len(rows(database_url, "SELECT * FROM ledger"))
 
 
+async def test_a_batch_sees_what_was_committed_while_it_waited(
+    database_url: str, connection: Connection, log: Log
+) -> None:
+    """The lock is a statement of its own: what is read after it is not older than it."""
+    asked = reserve()
+    first, second = read(log.append(asked), PARTITIONS), log.append(finish(asked))
+    async with await opened(database_url) as other:
+        batch = Batch(await store.begin(other, wanted([first])), NO_RULES)
+        batch.add(first)
+        waiting = asyncio.create_task(run(connection, [second]))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await store.save(other, batch)
+    assert [("applied", "cleared")] == [(row.outcome, row.status_after) for row, _ in (await waiting).journal]
+
+
 async def test_two_workers_meet_on_a_new_account_a_hundred_times(
     database_url: str, connection: Connection, log: Log
 ) -> None:
