@@ -39,6 +39,7 @@ class Tally:
     """What the traffic was answered."""
 
     acknowledged: dict[str, Status] = field(default_factory=dict)
+    found: int = 0
     seconds: list[float] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
 
@@ -186,15 +187,15 @@ class Play:
 
     async def _sixth_act(self) -> None:
         self._title("Everything that was acknowledged, looked up")
-        ids, found = list(self.tally.acknowledged), 0
+        ids = list(self.tally.acknowledged)
         for start in range(0, len(ids), PAGE):
             path = f"/api/network/v1/enterprises/{self._enterprise}/partners/allocations"
             query = {"allocationIds": ",".join(ids[start : start + PAGE]), "pageSize": str(PAGE)}
             reply = await self._bitgo.call("GET", path, params=query)
             for each in reply.body["allocations"]:
-                found += each["status"] == self.tally.acknowledged[each["id"]]
-        self._say(f"      acknowledged {len(ids)}, found {found}")
-        self._expect(found == len(ids) > 0, f"acknowledged {len(ids)}, found {found}")
+                self.tally.found += each["status"] == self.tally.acknowledged[each["id"]]
+        self._say(f"      acknowledged {len(ids)}, found {self.tally.found}")
+        self._expect(self.tally.found == len(ids) > 0, f"acknowledged {len(ids)}, found {self.tally.found}")
 
     @asynccontextmanager
     async def _events(self) -> AsyncIterator[AIOKafkaConsumer]:

@@ -109,11 +109,11 @@ def _closing_table(play: Play) -> None:
             (f"{name} of an answer", f"{_quantile(seconds, at) * 1000:.1f} ms")
             for name, at in (("p50", 0.5), ("p99", 0.99))
         ]
-    rows.append(("acknowledged, each found", str(len(play.tally.acknowledged))))
     rows.append(("came out wrong", str(len(play.failures))))
     click.echo("")
     for name, value in rows:
         click.echo(f"  {name:28} {value:>12}")
+    click.echo(f"  acknowledged {len(play.tally.acknowledged)}, found {play.tally.found}")
 
 
 def _quantile(ordered: list[float], at: float) -> float:
