@@ -4,7 +4,7 @@ Every write is guarded by what was loaded; a guard that misses raises LostRaceEr
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ from schemas.words import Kind, Rejection, Status
 from service.sql import statements
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+NOTIFIED_PARTITIONS: Final = 100
 
 LOST_RACE: Final = "AL001"
 """The SQLSTATE of `require_rows`."""
@@ -83,11 +85,19 @@ async def save(connection: Connection, batch: Batch) -> None:
             for record, parked in batch.dead_letters:
                 await connection.execute(_SQL["insert_dead_letter"], _dead_letter(record, parked))
             await connection.execute(b"COMMIT")
-            await connection.execute(_SQL["notify"], {"payload": json.dumps(next_offsets)})
+            for some in _parts(next_offsets):
+                await connection.execute(_SQL["notify"], {"payload": json.dumps(some)})
     except psycopg.Error as error:
         if error.sqlstate == LOST_RACE:
             raise LostRaceError(str(error)) from error
         raise
+
+
+def _parts(next_offsets: Mapping[int, int]) -> Iterator[dict[int, int]]:
+    """In parts that fit a notification, which holds 8,000 bytes."""
+    items = list(next_offsets.items())
+    for start in range(0, len(items), NOTIFIED_PARTITIONS):
+        yield dict(items[start : start + NOTIFIED_PARTITIONS])
 
 
 async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:

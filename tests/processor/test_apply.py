@@ -1,6 +1,7 @@
 """Applying batches to a real database: exactly once, nothing skipped, sums exact (decisions 1, 2, 3 and 6)."""
 
 import asyncio
+import json
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -230,6 +231,19 @@ async def test_a_batch_sees_what_was_committed_while_it_waited(
         assert not waiting.done()
         await store.save(other, batch)
     assert [("applied", "cleared")] == [(row.outcome, row.status_after) for row, _ in (await waiting).journal]
+
+
+async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, connection: Connection) -> None:
+    many, far = 500, 10**12
+    await connection.execute("DELETE FROM watermark")
+    for partition in range(many):
+        await connection.execute("INSERT INTO watermark VALUES (%s, %s, %s)", (partition, far, FIRST_HASH))
+    records = [Record(partition, far, NOON, b"key", b"\x00", []) for partition in range(many)]
+    async with await opened(database_url) as listener:
+        await listener.execute("LISTEN watermark")
+        await apply(connection, records, many, NO_RULES)
+        told = {int(partition) async for each in listener.notifies(timeout=2) for partition in json.loads(each.payload)}
+    assert set(range(many)) == told
 
 
 async def test_two_workers_meet_on_a_new_account_a_hundred_times(
