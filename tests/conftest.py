@@ -1,3 +1,8 @@
 """Real servers for every test that needs them; which kind is one fixture's business."""
 
+import signal
+
 pytest_plugins = ["tests.support.servers", "tests.support.system"]
+
+# A job in the background inherits SIGINT as ignored and would hand that on to the processes that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)

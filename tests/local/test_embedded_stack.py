@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 STACK = """
-import asyncio, json, signal, sys
+import asyncio, json, sys
 from pathlib import Path
 from local.kafka import Kafka
 from local.postgres import Postgres
@@ -28,7 +28,6 @@ async def main(data, jars, archive):
         print(json.dumps(ready), flush=True)
         await asyncio.sleep(600)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background inherits as ignored
 asyncio.run(main(*map(Path, sys.argv[1:])))
 """
 
