@@ -17,6 +17,7 @@ KEEP_SECONDS: Final = 60
 PRUNE_EVERY_SECONDS: Final = 30
 PRUNE_MAX_ROWS: Final = 10_000
 CLAIMS_MAX: Final = 500
+GATHER_SECONDS: Final = 0.002
 
 _SQL: Final = statements("ingress")
 _log = logger("ingress")
@@ -27,7 +28,7 @@ class Claims:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._merged: Merged[tuple[bytes, float], bool] = Merged(self._claim_group, CLAIMS_MAX)
+        self._merged: Merged[tuple[bytes, float], bool] = Merged(self._claim_group, CLAIMS_MAX, GATHER_SECONDS)
 
     async def claim(self, token: Token) -> bool:
         """False when the token was used before. Raises UnavailableError when Postgres can not say."""

@@ -5,7 +5,6 @@ What can go wrong with a batch, and what is done about it, is decision 14.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +13,7 @@ from processor import measures
 from processor.apply import ForeignRecordError, GapError
 from processor.batch import Batch, Record
 from schemas.records import NewerSchemaError
+from service.company import Company
 from service.health import Health
 from service.logs import logger
 from service.postgres import is_unavailable
@@ -57,8 +57,7 @@ class Pump:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._enough = asyncio.Event()
-        self._last_size = 1
+        self._company = Company(GATHER_SECONDS)
         self._stopping = False
         self._rewound: dict[int, int] = {}
         self.halts: dict[int, Halt] = {}
@@ -67,8 +66,7 @@ class Pump:
         """Hand over a record; waits while there is no room for more."""
         self._pending.append(record)
         self._wake.set()
-        if len(self._pending) >= self._last_size:
-            self._enough.set()
+        self._company.came(len(self._pending))
         if len(self._pending) >= PENDING_MAX_RECORDS:
             self._room.clear()
             await self._room.wait()
@@ -87,13 +85,13 @@ class Pump:
         """Let `run` return after the batch in hand."""
         self._stopping = True
         self._wake.set()
-        self._enough.set()
+        self._company.stop_waiting()
 
     async def run(self) -> None:
         """Apply batches until stopped. Raises what `rewind` raises: then the process must not go on."""
         while True:
             await self._wake.wait()
-            await self._gather()
+            await self._company.gathered(len(self._pending))
             if self._stopping:
                 return
             batch, self._pending = self._pending[:BATCH_MAX_RECORDS], self._pending[BATCH_MAX_RECORDS:]
@@ -101,16 +99,8 @@ class Pump:
                 self._wake.clear()
             if len(self._pending) < PENDING_MAX_RECORDS:
                 self._room.set()
-            self._last_size = len(batch)
+            self._company.left(len(batch))
             await self._settle(batch)
-
-    async def _gather(self) -> None:
-        """Wait for as many records as last time, a moment at most: few large batches cost less than many small ones."""
-        if len(self._pending) < self._last_size and not self._stopping:
-            self._enough.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GATHER_SECONDS):
-                    await self._enough.wait()
 
     async def _settle(self, records: list[Record]) -> None:
         """Apply, or find out which record can not be applied and halt its partition; the others go on."""

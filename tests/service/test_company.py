@@ -1,0 +1,49 @@
+"""Who waits for company, and for how long (docs/decisions/0007-company.md)."""
+
+import asyncio
+import time
+
+from service.company import Company
+
+LONG = 20.0
+
+
+async def test_one_caller_alone_never_waits() -> None:
+    company = Company(LONG)
+    async with asyncio.timeout(LONG / 2):
+        for _ in range(5):
+            company.came(1)
+            await company.gathered(1)
+            company.left(1)
+
+
+async def test_many_wait_until_as_many_have_come_as_last_time() -> None:
+    company = Company(LONG)
+    company.left(3)
+    waiting = asyncio.create_task(company.gathered(1))
+    await asyncio.sleep(0.05)
+    company.came(2)
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    company.came(3)
+    async with asyncio.timeout(LONG / 2):
+        await waiting
+
+
+async def test_nobody_waits_longer_than_a_moment() -> None:
+    company = Company(0.05)
+    company.left(100)
+    started = time.monotonic()
+    await company.gathered(1)
+    assert 0.04 < time.monotonic() - started < LONG / 2
+
+
+async def test_who_is_asked_to_stop_waits_no_more() -> None:
+    company = Company(LONG)
+    company.left(2)
+    waiting = asyncio.create_task(company.gathered(1))
+    await asyncio.sleep(0)
+    company.stop_waiting()
+    async with asyncio.timeout(LONG / 2):
+        await waiting
+        await company.gathered(1)
