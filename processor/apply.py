@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from processor import measures, store
 from processor.batch import Batch, Read, Record, Watermark, read, wanted
 from processor.policy import PolicySettings
-from processor.store import Connection
+from processor.store import Connection, NewAccountError
 from service.log_checks import is_same_record
 from service.logs import logger
 from service.postgres import KEYED, connect
@@ -38,7 +38,14 @@ class Applier:
         self._connection: Connection | None = None
 
     async def __call__(self, records: Sequence[Record]) -> Batch:
-        """Apply a batch; see `apply` for what it does and raises."""
+        """Apply a batch; see `apply` for what it does and raises. When an account appeared meanwhile, again."""
+        while True:
+            try:
+                return await self._apply(records)
+            except NewAccountError as error:
+                _log.info("account_appeared", error=str(error).strip())
+
+    async def _apply(self, records: Sequence[Record]) -> Batch:
         started = time.perf_counter()
         if self._connection is None:
             self._connection = await connect(self._settings, "allocations-processor", KEYED)
@@ -62,8 +69,8 @@ async def apply(connection: Connection, records: Sequence[Record], partitions: i
     1. read the records   2. lock and load their rows   3. drop what is applied, stop at a gap   4. decide   5. write,
     commit, notify
 
-    Raises GapError, ForeignRecordError, NewerSchemaError, LostRaceError or psycopg.Error; then nothing was written, and
-    the connection must not be used again.
+    Raises GapError, ForeignRecordError, NewerSchemaError, LostRaceError, NewAccountError or psycopg.Error; then nothing
+    was written, and the connection must not be used again.
     """
     reads = [read(record, partitions) for record in records]
     tables = await store.begin(connection, wanted(reads))

@@ -191,7 +191,8 @@ class Batch:
     def _move(self, record: Record, event: Event) -> AccountFact | None:
         if (event.kind, event.status) not in READS_ACCOUNT:
             return None
-        before = self.accounts[event.connection_id, event.amount.currency]
+        key = event.connection_id, event.amount.currency
+        before = self.accounts.get(key) or Account(*key)
         movement = movement_of(event.kind, event.status, int(event.amount.quantity))
         after = self.accounts[before.key] = apply_decision(before, movement)
         if movement is not None:

@@ -33,6 +33,10 @@ class LostRaceError(Exception):
     """A row was not as it was loaded under lock: somebody else wrote, who must not have."""
 
 
+class NewAccountError(Exception):
+    """Another worker made an account that was missing when this batch looked: nothing was written, look again."""
+
+
 async def begin(connection: Connection, wanted: Wanted) -> Tables:
     """Open the transaction, lock and load, in one round trip."""
     named = sorted(wanted.accounts)
@@ -67,12 +71,16 @@ async def load_journaled(connection: Connection, positions: Sequence[tuple[int, 
 async def save(connection: Connection, batch: Batch) -> None:
     """Write what the batch changed, commit, and only then notify: one round trip.
 
-    Raises LostRaceError, with nothing written, when a row is not as it was loaded.
+    Raises LostRaceError, with nothing written, when a row is not as it was loaded; NewAccountError when an account
+    appeared meanwhile.
     """
     loaded = batch.loaded
     document = {
         "new_allocations": _new_allocations(loaded.states, batch.states),
         "changed_allocations": _changed_allocations(loaded.states, batch.states),
+        "new_accounts": [
+            _account_row(account) for key, account in batch.accounts.items() if key not in loaded.accounts
+        ],
         "changed_accounts": _changed_accounts(loaded.accounts, batch.accounts),
         "journal": [_journal_row(row, digest) for row, digest in batch.journal],
         "ledger": [_ledger_row(row) for row in batch.ledger],
@@ -87,6 +95,10 @@ async def save(connection: Connection, batch: Batch) -> None:
             await connection.execute(b"COMMIT")
             for some in _parts(next_offsets):
                 await connection.execute(_SQL["notify"], {"payload": json.dumps(some)})
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name == "account_pkey":
+            raise NewAccountError(str(error)) from error
+        raise
     except psycopg.Error as error:
         if error.sqlstate == LOST_RACE:
             raise LostRaceError(str(error)) from error
@@ -181,17 +193,20 @@ def _changed_accounts(
     before: Mapping[AccountKey, Account], after: Mapping[AccountKey, Account]
 ) -> list[dict[str, Any]]:
     return [
-        {
-            "connection_id": account.connection_id,
-            "currency": account.currency,
-            "sequence_before": before[key].sequence,
-            "sequence": account.sequence,
-            "available": str(account.available),
-            "held": str(account.held),
-        }
+        _account_row(account) | {"sequence_before": before[key].sequence}
         for key, account in after.items()
-        if account is not before[key]
+        if key in before and account is not before[key]
     ]
+
+
+def _account_row(account: Account) -> dict[str, Any]:
+    return {
+        "connection_id": account.connection_id,
+        "currency": account.currency,
+        "sequence": account.sequence,
+        "available": str(account.available),
+        "held": str(account.held),
+    }
 
 
 def _journal_row(row: JournalRow, digest: bytes) -> dict[str, Any]:

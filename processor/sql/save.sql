@@ -35,6 +35,14 @@ updated_allocations AS (
     WHERE a.allocation_id = row.allocation_id AND a.version = row.version_before
     RETURNING 1
 ),
+inserted_accounts AS (
+    INSERT INTO account (connection_id, currency, sequence, available, held)
+    SELECT connection_id, currency, sequence, available, held
+    FROM batch, jsonb_to_recordset(document -> 'new_accounts') AS row (
+        connection_id uuid, currency text, sequence bigint, available numeric, held numeric
+    )
+    ORDER BY connection_id, currency
+),
 updated_accounts AS (
     UPDATE account a
     SET sequence = row.sequence, available = row.available, held = row.held

@@ -157,12 +157,6 @@ BEGIN
     IF cardinality(moved_ids) + cardinality(named_connections) = 0 THEN
         RETURN;
     END IF;
-    INSERT INTO account (connection_id, currency)
-    SELECT connection_id, currency FROM allocation WHERE allocation_id = ANY (moved_ids) AND status = 'reserved'
-    UNION
-    SELECT * FROM unnest(named_connections, named_currencies)
-    ORDER BY connection_id, currency
-    ON CONFLICT DO NOTHING;
     accounts := (
         SELECT json_agg(json_build_array(connection_id, currency, sequence, available::text, held::text))
         FROM (
@@ -180,6 +174,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION lock_and_load IS
-'What a batch needs (decisions 2 and 6): the watermarks are locked first; then the allocations are read; then missing
-accounts are inserted; then the accounts are locked. A volatile function takes a new snapshot for each statement, so that
+'What a batch needs (decisions 2 and 6): the watermarks are locked first; then the allocations are read; then those accounts
+that exist are locked. A volatile function takes a new snapshot for each statement, so that
 each sees what was committed while the one before it waited. Locks are taken in sorted order: nobody waits in a circle.';

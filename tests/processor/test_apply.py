@@ -19,7 +19,7 @@ from processor.apply import Applier, ForeignRecordError, GapError, apply
 from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH, JournalRow
 from processor.policy import PolicySettings
-from processor.store import Connection, LostRaceError
+from processor.store import Connection, LostRaceError, NewAccountError
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command, key_of
@@ -246,17 +246,19 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
     assert set(range(many)) == told
 
 
-async def test_two_workers_meet_on_a_new_account_a_hundred_times(
-    database_url: str, connection: Connection, log: Log
-) -> None:
+@pytest.mark.usefixtures("connection")
+async def test_two_workers_meet_on_a_new_account_a_hundred_times(database_url: str, log: Log) -> None:
     """The first clears of one new account at once, on two partitions: sums exact, nobody waits in a circle."""
-    async with await opened(database_url) as other:
-        for _ in range(100):
-            account = str(uuid.uuid4())
-            mine, theirs = _on(0, account), _on(1, account)
-            first = [log.append(mine), log.append(finish(mine))]
-            second = [log.append(theirs), log.append(finish(theirs))]
-            await asyncio.gather(run(connection, first), run(other, second))
+    settings = ServiceSettings(postgres_url=database_url)  # type: ignore[arg-type]
+    one, other = (Applier(settings, PARTITIONS, NO_RULES) for _ in range(2))
+    for _ in range(100):
+        account = str(uuid.uuid4())
+        mine, theirs = _on(0, account), _on(1, account)
+        first = [log.append(mine), log.append(finish(mine))]
+        second = [log.append(theirs), log.append(finish(theirs))]
+        await asyncio.gather(one(first), other(second))
+    for each in (one, other):
+        await each.close()
     found = rows(database_url, "SELECT available, held, sequence FROM account")
     assert [{"available": 10, "held": 0, "sequence": 2}] * 100 == found
 
@@ -267,6 +269,35 @@ def _on(partition: int, account: str) -> Command:
         asked = reserve(account=account)
         if partition_of(key_of(asked.allocation_id), PARTITIONS) == partition:
             return asked
+
+
+async def test_an_account_that_appears_meanwhile_is_looked_up_again(
+    database_url: str, connection: Connection, log: Log
+) -> None:
+    account = str(uuid.uuid4())
+    mine, theirs = _on(0, account), _on(1, account)
+    first = [read(log.append(each), PARTITIONS) for each in (mine, finish(mine))]
+    second = [log.append(theirs), log.append(finish(theirs))]
+    other = Applier(ServiceSettings(postgres_url=database_url), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
+    batch = Batch(await store.begin(connection, wanted(first)), NO_RULES)
+    for each in first:
+        batch.add(each)
+    assert 2 == len((await other(second)).journal)
+    with pytest.raises(NewAccountError):
+        await store.save(connection, batch)
+    await connection.close()
+    assert 2 == len((await other([each.record for each in first])).journal)
+    await other.close()
+    assert [{"available": 10, "sequence": 2}] == rows(database_url, "SELECT available, sequence FROM account")
+
+
+async def test_an_account_that_no_decision_used_is_not_there(
+    connection: Connection, log: Log, database_url: str
+) -> None:
+    """What rows there are follows from the log alone, not from how it was cut into batches."""
+    asked = reserve()
+    await run(connection, [log.append(finish(asked)), log.append(asked)])
+    assert [] == rows(database_url, "SELECT * FROM account")
 
 
 async def test_the_largest_amounts_are_exact(connection: Connection, log: Log, database_url: str) -> None:
