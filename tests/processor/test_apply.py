@@ -263,6 +263,22 @@ async def test_two_workers_meet_on_a_new_account_a_hundred_times(database_url: s
     assert [{"available": 10, "held": 0, "sequence": 2}] * 100 == found
 
 
+@pytest.mark.usefixtures("connection")
+async def test_two_workers_meet_on_one_account_a_hundred_times(database_url: str, log: Log) -> None:
+    """Nobody decides on a balance that the other is about to change."""
+    settings, account = ServiceSettings(postgres_url=database_url), str(uuid.uuid4())  # type: ignore[arg-type]
+    one, other = (Applier(settings, PARTITIONS, NO_RULES) for _ in range(2))
+    for _ in range(100):
+        mine, theirs = _on(0, account), _on(1, account)
+        first = [log.append(mine), log.append(finish(mine))]
+        second = [log.append(theirs), log.append(finish(theirs))]
+        await asyncio.gather(one(first), other(second))
+    for each in (one, other):
+        await each.close()
+    found = rows(database_url, "SELECT available, held, sequence FROM account")
+    assert [{"available": 1000, "held": 0, "sequence": 200}] == found
+
+
 def _on(partition: int, account: str) -> Command:
     """A reserve whose id belongs on a partition."""
     while True:
