@@ -72,11 +72,10 @@ class Publisher:
         Raises NotPublishedError when it is certain that it is not in the log, OutcomePendingError when nothing is.
         """
         sent_at = time.time()
-        acknowledged = await self._send(command, traceparent)
-        self._unacknowledged[command.command_id] = time.monotonic()
-        acknowledged.add_done_callback(lambda future: self._forget(command.command_id, future))
+        acknowledgement = self._watch(command.command_id, await self._send(command, traceparent))
         try:
-            metadata = await asyncio.wait_for(asyncio.shield(acknowledged), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                metadata = await acknowledgement
         except TimeoutError:
             raise OutcomePendingError("no acknowledgement yet") from None
         except KafkaError as error:
@@ -87,10 +86,23 @@ class Publisher:
         self._watch_clock(metadata.timestamp / 1000, sent_at)
         return Position(metadata.topic, metadata.partition, metadata.offset)
 
-    def _forget(self, command_id: str, acknowledged: "asyncio.Future[RecordMetadata]") -> None:
-        self._unacknowledged.pop(command_id, None)
-        if not acknowledged.cancelled():
-            acknowledged.exception()  # seen: whoever waited may have left
+    def _watch(self, command_id: str, sent: "asyncio.Future[RecordMetadata]") -> "asyncio.Future[RecordMetadata]":
+        """A future to wait for, and to leave: the producer's own belongs to its whole batch."""
+        acknowledgement: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        self._unacknowledged[command_id] = time.monotonic()
+
+        def settle(sent: "asyncio.Future[RecordMetadata]") -> None:
+            self._unacknowledged.pop(command_id, None)
+            error = KafkaError("the producer was closed") if sent.cancelled() else sent.exception()
+            if acknowledgement.done():
+                return
+            if error is None:
+                acknowledgement.set_result(sent.result())
+            else:
+                acknowledgement.set_exception(error)
+
+        sent.add_done_callback(settle)
+        return acknowledgement
 
     async def _send(self, command: Command, traceparent: str) -> "asyncio.Future[RecordMetadata]":
         """Hand the record to the producer. An error here, and only here, means that it was not published."""
