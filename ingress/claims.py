@@ -17,7 +17,7 @@ KEEP_SECONDS: Final = 60
 PRUNE_EVERY_SECONDS: Final = 30
 PRUNE_MAX_ROWS: Final = 10_000
 CLAIMS_MAX: Final = 500
-GATHER_SECONDS: Final = 0.002
+GATHER_SECONDS: Final = 0.008
 
 _SQL: Final = statements("ingress")
 _log = logger("ingress")
@@ -45,12 +45,9 @@ class Claims:
         async def insert(connection: Connection) -> set[bytes]:
             cursor = await connection.execute(
                 _SQL["claim"],
-                {
-                    "hashes": ordered,
-                    "expiries": [datetime.fromtimestamp(wanted[each] + KEEP_SECONDS, UTC) for each in ordered],
-                },
+                {"hashes": ordered, "expiries": [str(wanted[each] + KEEP_SECONDS) for each in ordered]},
             )
-            return {row[0] async for row in cursor}
+            return {row[0] for row in await cursor.fetchall()}
 
         claimed = await self._database.run(insert)
         answers = []

@@ -82,7 +82,7 @@ class Rows:
         async def query(connection: Connection) -> dict[tuple[int, int], OutcomeRow]:
             asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
             cursor = await connection.execute(_SQL["outcomes"], asked)
-            return {(row[0], row[1]): _outcome(row[2:]) async for row in cursor}
+            return {(row[0], row[1]): _outcome(row[2:]) for row in await cursor.fetchall()}
 
         found = await self._database.run(query)
         return [found.get(position) for position in positions]
@@ -90,7 +90,7 @@ class Rows:
     async def _allocations(self, ids: Sequence[str]) -> list[AllocationRow | None]:
         async def query(connection: Connection) -> dict[str, AllocationRow]:
             cursor = await connection.execute(_SQL["allocations_by_id"], {"allocation_ids": list(set(ids))})
-            return {row[0]: allocation_row(row) async for row in cursor}
+            return {row[0]: allocation_row(row) for row in await cursor.fetchall()}
 
         found = await self._database.run(query)
         return [found.get(each) for each in ids]

@@ -115,7 +115,7 @@ class Watermarks:
 
 async def _read(connection: Connection) -> dict[int, int]:
     cursor = await connection.execute(_SQL["watermarks"])
-    return {row[0]: row[1] async for row in cursor}
+    return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
 def _parse(notification: psycopg.Notify) -> dict[int, int]:

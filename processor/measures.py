@@ -48,8 +48,10 @@ async def observe(batch: Batch, connection: Connection, seconds: float) -> None:
     now = datetime.now(UTC)
     BATCH_RECORDS.observe(len(batch.journal))
     BATCH_SECONDS.observe(seconds)
+    became = Tally((row.kind or "", row.verb or "", row.outcome, row.reason or "") for row, _ in batch.journal)
+    for labels, count in became.items():
+        COMMANDS.labels(*labels).inc(count)
     for row, _ in batch.journal:
-        COMMANDS.labels(row.kind or "", row.verb or "", row.outcome, row.reason or "").inc()
         DELAY_SECONDS.observe(max(0.0, (now - row.recorded_at).total_seconds()))
         if row.outcome is Outcome.APPLIED and row.reason:
             REJECTIONS.labels(row.kind, row.reason, await _cause(row, batch, connection)).inc()

@@ -91,4 +91,4 @@ def outboxes(topics: Topics) -> list[Outbox]:
 async def load_watermarks(connection: Connection) -> Mapping[int, int]:
     """`next_offset` by partition."""
     cursor = await connection.execute(_SQL["watermarks"])
-    return {row[0]: row[1] async for row in cursor}
+    return {row[0]: row[1] for row in await cursor.fetchall()}

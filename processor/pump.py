@@ -20,7 +20,7 @@ from service.postgres import is_unavailable
 
 BATCH_MAX_RECORDS: Final = 500
 PENDING_MAX_RECORDS: Final = 2000
-GATHER_SECONDS: Final = 0.004
+GATHER_SECONDS: Final = 0.008
 RETRY_FIRST_SECONDS: Final = 0.1
 RETRY_MAX_SECONDS: Final = 5.0
 
@@ -61,6 +61,10 @@ class Pump:
         self._stopping = False
         self._rewound: dict[int, int] = {}
         self.halts: dict[int, Halt] = {}
+
+    def has_room(self) -> bool:
+        """Whether `offer` would not wait."""
+        return len(self._pending) < PENDING_MAX_RECORDS
 
     async def offer(self, record: Record) -> None:
         """Hand over a record; waits while there is no room for more."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
 import psycopg
-from pydantic_core import to_json
 
 from processor.account import Account, AccountKey
 from processor.batch import Batch, LedgerRow, Parked, Record, Tables, Wanted, Watermark
@@ -65,7 +65,7 @@ async def load_journaled(connection: Connection, positions: Sequence[tuple[int, 
         _SQL["load_journaled"],
         {"partitions": [partition for partition, _ in positions], "offsets": [offset for _, offset in positions]},
     )
-    return {(row[0], row[1]): (row[2], row[3]) async for row in cursor}
+    return {(row[0], row[1]): (row[2], row[3]) for row in await cursor.fetchall()}
 
 
 async def save(connection: Connection, batch: Batch) -> None:
@@ -89,7 +89,7 @@ async def save(connection: Connection, batch: Batch) -> None:
     next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
     try:
         async with connection.pipeline():
-            await connection.execute(_SQL["save"], {"batch": to_json(document).decode()})
+            await connection.execute(_SQL["save"], {"batch": orjson.dumps(document).decode()})
             for record, parked in batch.dead_letters:
                 await connection.execute(_SQL["insert_dead_letter"], _dead_letter(record, parked))
             await connection.execute(b"COMMIT")

@@ -8,7 +8,7 @@ changes what this leans on.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -53,6 +53,20 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - the signature is Faust's
+        """Hand records over as they come, and leave to Faust only those that would have to wait for room.
+
+        For each record Faust makes four tasks, so as not to miss, while it waits for room, that its flow is suspended.
+        """
+        async for tp, message in super().getmany(timeout):
+            read = self._read_offset[tp]
+            is_next = read is None or message.offset >= read
+            if is_next and self.app.flow_control.is_active() and self.app.has_room():
+                await self.callback(message)
+                self._read_offset[tp] = message.offset
+            else:
+                yield tp, message
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Called by Faust after every assignment and whenever its flow restarts."""
         assigned = {tp.partition: tp for tp in self.assignment() if tp.topic == self.app.commands_topic}
@@ -81,6 +95,8 @@ class App(faust.App):  # type: ignore[misc]
 
     commands_topic: str
     positions: Positions
+    has_room: Callable[[], bool]
+    """Whether the agent takes a record at once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, TableManager=_NoTables, **kwargs)

@@ -1,10 +1,10 @@
 """The one place that encodes, decodes and keys what is written to Kafka."""
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from schemas import strict_json
@@ -115,7 +115,7 @@ def is_traceparent(text: str) -> bool:
 
 def canonical_json(document: Any) -> bytes:
     """One spelling for one value: sorted keys, no spaces, UTF-8. What hashes are taken over."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def event_document(event: Event) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def encode_event(event: dict[str, Any], facts: dict[str, Any]) -> bytes:
 
 def decode_event(value: bytes) -> tuple[Event, Facts]:
     """Read a record of the events topic. Raises ValueError (pydantic's ValidationError) when it is none."""
-    document = json.loads(value)
+    document = orjson.loads(value)
     facts = Facts.model_validate(document.pop("facts"))
     return _EVENT.validate_python(document), facts
 

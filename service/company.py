@@ -2,30 +2,39 @@
 
 import asyncio
 import contextlib
+from typing import Final
+
+ENOUGH: Final = 16
+"""Nobody waits for more: larger groups hardly cost less, and two of them keep two processes at work."""
 
 
 class Company:
-    """For whoever takes what has come, group after group: waits until as many have come as last time.
+    """For whoever takes what has come, group after group: waits until as many have come as in the larger of the last two.
 
-    One caller alone never waits for others; many wait for each other, `seconds` at most.
+    One caller alone never waits for others; many wait for each other, `seconds` at most. The larger of two, because waves
+    of different sizes come by turns: then the smaller one waits, until both come as one.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._last = 0
+        self._sizes = (0, 0)
         self._enough = asyncio.Event()
 
     def came(self, waiting: int) -> None:
         """To be told whenever `waiting` has grown."""
-        if waiting >= self._last:
+        if waiting >= self._wanted:
             self._enough.set()
 
     def left(self, size: int) -> None:
         """To be told how many were taken."""
-        self._last = size
+        self._sizes = (self._sizes[1], size)
+
+    @property
+    def _wanted(self) -> int:
+        return min(max(self._sizes), ENOUGH)
 
     async def gathered(self, waiting: int) -> None:
-        if waiting < self._last and self._seconds:
+        if waiting < self._wanted and self._seconds:
             self._enough.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds):

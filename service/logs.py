@@ -1,9 +1,11 @@
 """One canonical line per unit of work, JSON unless a person reads along."""
 
+import json
 import logging
 import sys
 from typing import Any, cast
 
+import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
@@ -21,7 +23,7 @@ def configure_logs(settings: ServiceSettings, process: str) -> None:
     render: list[Processor] = (
         [structlog.dev.ConsoleRenderer()]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
     )
     structlog.configure(
         processors=[*before, *render],
@@ -39,6 +41,14 @@ def _route_libraries(processors: list[Processor], before: list[Processor]) -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+def _json(line: EventDict, **options: Any) -> str:
+    """Whatever a line holds, it is written: what is no text for orjson (a lone surrogate) is one for Python."""
+    try:
+        return orjson.dumps(line, default=options.get("default"), option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        return json.dumps(line, **options)
 
 
 def _add_process(process: str) -> Processor:
