@@ -9,10 +9,10 @@ ENOUGH: Final = 16
 
 
 class Company:
-    """For whoever takes what has come, group after group: waits until as many have come as in the larger of the last two.
+    """For whoever takes what has come, group after group: waits for as many as came with the larger of two.
 
-    One caller alone never waits for others; many wait for each other, `seconds` at most. The larger of two, because waves
-    of different sizes come by turns: then the smaller one waits, until both come as one.
+    One caller alone never waits for others; many wait for each other, `seconds` at most. The larger of two, because
+    waves of different sizes come by turns: then the smaller one waits, until both come as one.
     """
 
     def __init__(self, seconds: float) -> None:
