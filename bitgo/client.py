@@ -55,6 +55,8 @@ class BitGo:
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=self.timeout_seconds)
         self._session = aiohttp.ClientSession(self.url, connector=connector, timeout=timeout)
+        # aiohttp would repeat a PUT or GET whose connection broke, with a token that may be used by then.
+        self._session._retry_connection = False  # noqa: SLF001
         return self
 
     async def __aexit__(
