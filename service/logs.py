@@ -3,7 +3,8 @@
 import json
 import logging
 import sys
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -28,7 +29,7 @@ def configure_logs(settings: ServiceSettings, process: str) -> None:
     structlog.configure(
         processors=[*before, *render],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_patient(sys.stderr)),
         cache_logger_on_first_use=True,
     )
     _route_libraries([structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render], before)
@@ -57,6 +58,25 @@ def _add_process(process: str) -> Processor:
         return line
 
     return add
+
+
+class _Patient:
+    """A file for which a line that can not be written, because the disk is full, is no reason to fail a request."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+
+def _patient(file: TextIO) -> TextIO:
+    return cast("TextIO", _Patient(file))
 
 
 def log_to_stderr() -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -216,6 +217,25 @@ async def test_a_program_that_is_missing_is_said_at_once(supervisor: Supervisor,
     with pytest.raises(FileNotFoundError):
         supervisor.start(Child(name="none", argv=[tmp_path / "none"], log=tmp_path / "none.log"))
     assert supervisor.pids() == {}
+
+
+async def test_a_child_waits_for_room_on_the_disk(
+    supervisor: Supervisor, said: list[str], make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = {"bytes": 2 << 20}
+    monkeypatch.setattr(child_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=free["bytes"]))
+    with pytest.raises(OSError, match="2 MB are free on the disk"):
+        supervisor.start(make("large", FOREVER, cwd=tmp_path, room_bytes=3 << 20))
+    before = supervisor.start(make("small", FOREVER, cwd=tmp_path, room_bytes=1 << 20))
+    free["bytes"] = 0
+    supervisor.signal("small", signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while not said:
+            await asyncio.sleep(0.01)
+        assert "small cannot be started" in said[0]
+        assert "0 MB are free" in said[0]
+        free["bytes"] = 1 << 20
+        assert before != await supervisor.restarted("small", before)
 
 
 async def test_without_process_descriptors_an_end_is_seen_too(
