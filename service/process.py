@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from service import connection
 from service.errors import EXIT_OPERATOR, OperatorError
 from service.logs import configure_logs, logger
 from service.settings import ServiceSettings
@@ -39,6 +40,7 @@ async def unless(stop: asyncio.Future[None], work: Coroutine[Any, Any, T]) -> T 
 def run_process(settings: ServiceSettings, name: str, main: Coroutine[Any, Any, None]) -> int:
     """Run a process to its end; gives the exit status: 0, 1 for a crash, 78 for what only an operator can put right."""
     configure_logs(settings, name)
+    connection.use()
     log = logger("process")
     try:
         uvloop.run(main)

@@ -1,4 +1,4 @@
-"""What processor/transport.py leans on in Faust and aiokafka, held by the text of what is overridden.
+"""What processor/transport.py and service/connection.py lean on in Faust and aiokafka, held by its text.
 
 When this fails after an upgrade: read what changed there, check the override against it, run `make faults`, and only
 then write the new digest.
@@ -12,6 +12,7 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka import conn
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.structs import TopicPartition
@@ -38,6 +39,10 @@ LEANED_ON: dict[Callable[..., Any], str] = {
     MessageBatch.done: "2d765e5c2dc8638d",
     aiokafka.AIOKafkaConsumer.commit: "79b057d88220e5a2",
     GroupCoordinator._maybe_leave_group: "016cd88a16e6c4b5",
+    GroupCoordinator.need_rejoin: "61ae72b2a3110943",
+    conn.create_conn: "673276cbddb4dc7c",
+    conn.AIOKafkaConnection.send: "5909ea32f4efca49",
+    conn.AIOKafkaConnection._send_sasl_token: "7a3d948fc526c953",
 }
 
 

@@ -1,0 +1,36 @@
+"""A connection to Kafka that broke is said to be broken.
+
+When something is written to a connection that was reset a moment ago, uvloop raises RuntimeError where aiokafka expects
+an OSError. Its consumers' fetchers, its producers' senders and its group members each end for good of anything
+else, and say nothing: a processor was silent until the watchdog restarted it, 30 s later.
+
+`tests/processor/test_transport.py` fails when an upgrade changes what this leans on.
+"""
+
+from typing import Any
+
+from aiokafka import conn
+from aiokafka.errors import KafkaConnectionError
+
+
+class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
+    def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - as aiokafka has it
+        try:
+            return super().send(request, expect_response)
+        except RuntimeError as error:
+            raise self._broken(error) from error
+
+    def _send_sasl_token(self, payload: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002
+        try:
+            return super()._send_sasl_token(payload, expect_response)
+        except RuntimeError as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: RuntimeError) -> KafkaConnectionError:
+        self.close(reason=conn.CloseReason.CONNECTION_BROKEN)
+        return KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}")
+
+
+def use() -> None:
+    """Let every aiokafka client of this process connect so, from now on."""
+    conn.AIOKafkaConnection = Connection

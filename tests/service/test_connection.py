@@ -1,0 +1,31 @@
+"""A connection to Kafka that was reset while something is written to it, on the event loop of our processes."""
+
+import pytest
+import uvloop
+from aiokafka import conn
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from service.connection import Connection, use
+from tests.support.servers import Servers
+
+
+async def write_after_a_reset(kafka: str) -> None:
+    host, port = kafka.split(":")
+    connection = await conn.create_conn(host, int(port))
+    assert isinstance(connection, conn.AIOKafkaConnection)
+    try:
+        connection._writer.transport.abort()
+        await connection.send(MetadataRequest([]))
+    finally:
+        connection.close()
+
+
+def test_what_aiokafka_does_not_expect_is_said_in_its_words(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conn, "AIOKafkaConnection", conn.AIOKafkaConnection)
+    with pytest.raises(RuntimeError, match="the handler is closed"):
+        uvloop.run(write_after_a_reset(servers.kafka))
+    use()
+    assert conn.AIOKafkaConnection is Connection
+    with pytest.raises(KafkaConnectionError, match="broken"):
+        uvloop.run(write_after_a_reset(servers.kafka))
