@@ -24,7 +24,8 @@ from service.process import stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
 SESSION_TIMEOUT_SECONDS: Final = 6.0
-HEARTBEAT_SECONDS: Final = 2.0
+HEARTBEAT_SECONDS: Final = 1.0
+"""Members learn of a rebalance by their heartbeats, and it waits for the last of them."""
 STOP_SECONDS: Final = 5.0
 
 _log = logger("processor")

@@ -1,4 +1,4 @@
-"""Everything private in Faust and aiokafka that we override, in one place (design, dependencies).
+"""Everything private in Faust and in aiokafka's consumer that we override, in one place (design, dependencies).
 
 Why: Faust's own offset tracking loses records (a batch that raised is acknowledged), so Faust tracks and commits
 nothing here and the position comes from Postgres at every assignment. The consumer runs on the application's own
@@ -121,12 +121,17 @@ class App(faust.App):  # type: ignore[misc]
         await self.consumer.seek(TP(self.commands_topic, partition), offset)
 
     async def write_group_offsets(self, offsets: Mapping[int, int]) -> None:
-        """For lag tools only; nothing here reads them (decision 1)."""
+        """For lag tools only; nothing here reads them (decision 1). Not in a rebalance, which would start once more."""
         consumer = self.consumer._thread._consumer  # noqa: SLF001
-        if consumer is not None and offsets:
+        if consumer is not None and offsets and not _is_rejoining(consumer):
             await consumer.commit(
                 {
                     TopicPartition(self.commands_topic, partition): OffsetAndMetadata(offset, "")
                     for partition, offset in offsets.items()
                 }
             )
+
+
+def _is_rejoining(consumer: AIOKafkaConsumer) -> bool:
+    subscription = consumer._subscription.subscription  # noqa: SLF001
+    return subscription is None or consumer._coordinator.need_rejoin(subscription)  # noqa: SLF001
