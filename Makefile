@@ -11,7 +11,7 @@ SOURCES := schemas service ingress processor bitgo local cli tests docs
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test faults up check docs audit lock format clean
+.PHONY: help demo test faults faults-full up check docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,8 +27,14 @@ test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word"
 	@$(BIN)/coverage report --show-missing --fail-under=100
 	@$(BIN)/python -m pytest --ignore tests/faults $(ARGS)
 
-faults: $(VENV)/.dev ## what is killed, stopped and woken under load; longer
-	@$(BIN)/python -m pytest tests/faults $(ARGS)
+FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))
+
+faults: $(VENV)/.dev ## everything breaks under load, then all is checked (MINUTES=, SEED=, FAULTS=kill-broker,…, CLIENTS=: one run)
+	@$(if $(FAULT_OPTIONS),$(BIN)/python -m tests.faults.run $(FAULT_OPTIONS),$(BIN)/python -m pytest tests/faults $(ARGS))
+
+faults-full: $(VENV)/.dev ## 20 minutes of it; the table goes into docs/reliability.md and the README
+	@$(BIN)/python -m tests.faults.run --minutes $(or $(MINUTES),20) --record $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.dev ## lint, format, types, import rule, generated documents
 	@$(BIN)/ruff check $(SOURCES)

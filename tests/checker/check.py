@@ -13,10 +13,16 @@ TOGETHER = 5000
 
 
 def check(
-    store: Store, *, limits: Mapping[str, int] | None = None, wrong_clocks: Sequence[tuple[float, float]] = ()
-) -> Findings:
-    """`limits`: the most that a reserve may ask for, by currency. `wrong_clocks`: when an ingress had another time."""
-    findings = Findings()
+    store: Store,
+    findings: Findings,
+    *,
+    limits: Mapping[str, int] | None = None,
+    wrong_clocks: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Add to `findings` what is found in `store`, whose rows are all loaded.
+
+    `limits`: the most that a reserve may ask for, by currency. `wrong_clocks`: when an ingress had another time.
+    """
     store.index()
     effects: list[Row] = []
     for cluster in clusters(store):
@@ -33,7 +39,6 @@ def check(
     _tokens(store, findings, wrong_clocks)
     for place, reason in store.rows("SELECT place, reason FROM dead_letter"):
         findings.add(Verdict.DEAD_LETTER, place, reason)
-    return findings
 
 
 def _events_in_journal_order(store: Store, findings: Findings) -> None:

@@ -134,4 +134,6 @@ class Small:
         return store
 
     def check(self, **options: Any) -> Findings:
-        return check(self.store(), **options)
+        findings = Findings()
+        check(self.store(), findings, **options)
+        return findings

@@ -7,7 +7,7 @@ import pytest
 
 from tests.checker import show
 from tests.checker.check import check
-from tests.checker.findings import Verdict
+from tests.checker.findings import Findings, Verdict
 from tests.checker.small import ACCOUNT, SECOND, A, D, Small, T, asked, event, journaled
 
 Break = Callable[[Small], None]
@@ -244,7 +244,9 @@ def test_the_shortest_history_is_shown() -> None:
     small.change("call", at(0, 2), word="released")
     small.change("call", at(1, 0), word="cleared")
     store = small.store()
-    text = "\n".join(show.lines(check(store), store))
+    findings = Findings()
+    check(store, findings)
+    text = "\n".join(show.lines(findings, store))
     assert f"The shortest history of an allocation concerned, {D}" in text
     assert "1/0  reserve  deallocation" in text
     assert "0/1  clear" not in text

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 from aiokafka.admin import NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -34,11 +35,14 @@ async def worked(system: System, commands: int = 20) -> None:
     await system.supervisor.remove("processor-before")
 
 
-def reserve() -> ReserveAllocation:
+def reserve(partition: int | None = None) -> ReserveAllocation:
+    """Of a new id, that belongs on a partition or wherever it may."""
     now = datetime.now(UTC)
+    ids = iter(lambda: str(uuid.uuid4()), None)
+    allocation_id = next(each for each in ids if partition in (None, partition_of(key_of(each), 8)))
     return ReserveAllocation(
         command_id=str(uuid.uuid4()),
-        allocation_id=str(uuid.uuid4()),
+        allocation_id=allocation_id,
         received_at=now,
         deadline=now + timedelta(seconds=15),
         amount=Amount(currency="BTC", quantity="5"),
@@ -100,6 +104,25 @@ async def test_a_topic_that_was_created_again_and_filled_up(system: System) -> N
             for _ in range(3):
                 await producer.send_and_wait(system.topics.commands, b"something else", partition=partition)
     await refuses(system, "another record than the one in the journal", "Restore what belongs together")
+
+
+async def test_a_topic_that_was_created_again_and_filled_beyond_what_was_applied(system: System) -> None:
+    """With good commands, so that a position that was answered before has another command's record now."""
+    await worked(system, 24)
+    journal = system.rows('SELECT * FROM journal ORDER BY partition, "offset"')
+    applied = {row["partition"]: row["next_offset"] for row in system.rows("SELECT * FROM watermark")}
+    await recreate(system, system.topics.commands)
+    async with system.producer() as producer:
+        for partition, next_offset in applied.items():
+            for _ in range(next_offset + 3):
+                asked = reserve(partition)
+                key, value = key_of(asked.allocation_id), encode_command(asked)
+                await producer.send_and_wait(system.topics.commands, value, key=key, partition=partition)
+    await refuses(system, "another record than the one in the journal", "Restore what belongs together")
+    assert journal == system.rows('SELECT * FROM journal ORDER BY partition, "offset"')
+    with pytest.raises(aiohttp.ClientConnectorError):
+        async with aiohttp.ClientSession() as session, session.get(system.urls["ingress"]):
+            pass
 
 
 async def test_another_number_of_partitions(system: System) -> None:

@@ -1,0 +1,48 @@
+"""Two minutes of everything at once, by the command that a person would use; `make faults-full` makes it twenty."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+import pytest
+
+from tests.checker.findings import Verdict
+from tests.faults.run.catalog import FAULTS
+from tests.faults.run.record import BEGIN, END, record
+
+SLACK = "3"
+"""A busy machine fails no test: the targets themselves are judged by the full run."""
+
+
+async def run(*arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.faults.run", *arguments, stdout=PIPE, stderr=STDOUT
+    )
+    out, _ = await process.communicate()
+    print(out.decode())
+    return process.returncode or 0, out.decode()
+
+
+@pytest.mark.timeout(400)
+async def test_two_minutes() -> None:
+    status, out = await run("--minutes", "2", "--slack", SLACK)
+    assert status == 0
+    assert f"| {' | '.join(Verdict)} |" in out
+    assert f"|{' 0 |' * len(Verdict)}" in out
+
+
+async def test_an_unknown_fault_gets_a_sentence() -> None:
+    status, out = await run("--faults", "kill-everybody")
+    assert status == 2
+    assert all(fault.name in out for fault in FAULTS)
+    assert "Traceback" not in out
+
+
+def test_a_table_is_put_between_its_markers(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for file in (tmp_path / "README.md", tmp_path / "docs" / "reliability.md"):
+        file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    record(["| a |", "|---|"], "In one sentence.", tmp_path)
+    assert f"before\n{BEGIN}\nIn one sentence.\n{END}\nafter\n" == (tmp_path / "README.md").read_text()
+    assert f"before\n{BEGIN}\n| a |\n|---|\n{END}\nafter\n" == (tmp_path / "docs" / "reliability.md").read_text()
