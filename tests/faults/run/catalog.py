@@ -1,7 +1,7 @@
 """Everything that a run can break, how, and how soon answers must be back. Each gives the time to count from.
 
 A process is counted from the moment it was hurt; a server from the moment it is back, because nobody can answer without
-it, except that a broker is counted from its kill.
+it, except that a broker that was killed is counted from the kill.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ def send(number: signal.Signals, name: str) -> Strike:
             return at
         await asyncio.sleep(0.2)
         await stage.back(name)
-        return at if name == "kafka" else time.monotonic()
+        return at if (name, number) == ("kafka", signal.SIGKILL) else time.monotonic()
 
     return strike
 

@@ -42,21 +42,23 @@ class Options:
 
 async def play(options: Options) -> bool:
     """Run, check, print; gives whether nothing was found."""
-    report, findings, folder = reporter(), Findings(), options.folder
-    report(f"seed {options.seed}")
     try:
-        async with stage(folder, report, PARTITIONS) as on:
-            skipped = _skipped(options.faults, on, report)
-            director = await _traffic(
-                options, on, report, [each for each in options.faults if each.name not in skipped]
-            )
-            store = Store(folder / "check.sqlite")
-            await _load(store, folder, on, report)
-            report(await verified(on, findings))
-            given_up(folder / "up.log", findings)
+        return await _play(options)
     finally:
         if options.keep is not None:
-            _keep(folder, options.keep)
+            _keep(options.folder, options.keep)
+
+
+async def _play(options: Options) -> bool:
+    report, findings, folder = reporter(), Findings(), options.folder
+    report(f"seed {options.seed}")
+    store = Store(folder / "check.sqlite")
+    async with stage(folder, report, PARTITIONS) as on:
+        skipped = _skipped(options.faults, on, report)
+        director = await _traffic(options, on, report, [each for each in options.faults if each.name not in skipped])
+        await _load(store, folder, on, report)
+        report(await verified(on, findings))
+        given_up(folder / "up.log", findings)
     check(store, findings, limits={LIMITED: LIMIT}, wrong_clocks=director.wrong_clocks)
     _judge_silence(director, options.slack, findings)
     _print(options, store, director, findings, skipped)
