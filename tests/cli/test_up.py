@@ -227,6 +227,8 @@ async def test_settings_come_from_the_environment_too(up: Callable[..., Any]) ->
         (["demo", "--ingress", "http://127.0.0.1:1"], "--ingress needs --key"),
         (["migrate", "--postgres", "postgresql://nobody@127.0.0.1:1/x"], "no answer"),
         (["topics", "--kafka", "127.0.0.1:1"], "no answer"),
+        (["capture", "/nowhere/file", "--kafka", "127.0.0.1:1"], "there is no folder /nowhere"),
+        (["load", "/nowhere"], "does not exist"),
         (["ingress"], "INGRESS_POSTGRES_URL"),
         (["processor"], "PROCESSOR_INSTANCE_ID"),
     ],
@@ -241,10 +243,15 @@ async def test_a_mistake_gets_a_sentence(options: list[str], words: str) -> None
     assert "Traceback" not in err.decode()
 
 
-@pytest.mark.parametrize("verb", ["", "up", "demo", "token", "keys", "ingress", "processor", "migrate", "topics"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("", "up", "demo", "token", "keys", "ingress", "processor", "migrate", "topics", "capture", "load"),
+    ],
+)
 async def test_every_verb_has_help(verb: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", *([verb] if verb else []), "--help", stdout=PIPE, stderr=PIPE
+        sys.executable, "-m", "cli", *verb.split(), "--help", stdout=PIPE, stderr=PIPE
     )
     out, _ = await process.communicate()
     assert process.returncode == 0

@@ -1,0 +1,83 @@
+"""What verbs that talk to Kafka and Postgres have in common: settings, options, instants, and what to say of errors."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import click
+import psycopg
+from aiokafka.errors import KafkaError
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from service.errors import EXIT_OPERATOR, OperatorError, UnavailableError
+from service.settings import ServiceSettings
+
+INTERRUPTED: Final = 130
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class OperatorSettings(ServiceSettings):
+    """The common settings, from the processor's environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix="PROCESSOR_")
+    postgres_url: SecretStr = SecretStr("")
+
+
+class Instant(click.ParamType):
+    """An instant in ISO 8601, in UTC unless it names a zone, or how long ago: 90s, 15m, 2h, 3d."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if ago := re.fullmatch(r"([0-9]{1,6})([smhd])", value):
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value} is neither an instant like 2026-11-21T15:00:00Z nor an age like 15m", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def kafka_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--kafka and --prefix; everything else about Kafka comes from the environment."""
+    prefix = click.option("--prefix", envvar="PROCESSOR_TOPIC_PREFIX", help="put before every topic's name")
+    kafka = click.option("--kafka", envvar="PROCESSOR_KAFKA_BOOTSTRAP_SERVERS", help="host:port of a broker")
+    return kafka(prefix(command))
+
+
+def postgres_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--postgres", envvar="PROCESSOR_POSTGRES_URL", required=True, help="postgresql://… of the database"
+    )(command)
+
+
+def settings_of(*, kafka: str | None = None, prefix: str | None = None, postgres: str | None = None) -> ServiceSettings:
+    """The settings of the environment, with what was given on the command line instead."""
+    given = {
+        "kafka_bootstrap_servers": kafka,
+        "topic_prefix": prefix,
+        "postgres_url": None if postgres is None else SecretStr(postgres),
+    }
+    return OperatorSettings().model_copy(update={name: value for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def errors_said() -> Iterator[None]:
+    """Errors that have a sentence end the command with it: status 78 when only an operator can help, 1 otherwise."""
+    try:
+        yield
+    except OperatorError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_OPERATOR)
+    except (KafkaError, OSError, psycopg.OperationalError, UnavailableError) as error:
+        click.echo(f"no answer: {str(error).strip() or type(error).__name__}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

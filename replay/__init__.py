@@ -1,0 +1,1 @@
+"""Records once more: topics captured to files, and loaded elsewhere."""

@@ -1,0 +1,65 @@
+"""When a replayed command was received, and until when it may be appended. Pure.
+
+The machine compares `received_at` with the times at which earlier records of the same id were appended (decision 13),
+and the append time with `deadline` (decision 10). Both must come out as they did, at whatever pace is replayed:
+
+- after all earlier records of its id, as nearly always: received when it is sent, or, where the broker's clock is
+  ahead of ours, a millisecond after the latest of them was appended;
+- before one of them was appended: half a millisecond before that one's new time;
+- the deadline keeps its distance; what was appended after its deadline is as late again, and five seconds more, because
+  clocks may differ by that.
+"""
+
+from collections import OrderedDict, deque
+from datetime import datetime, timedelta
+from typing import Final
+
+from schemas.commands import Command
+
+REMEMBERED_IDS: Final = 50_000
+REMEMBERED_RECORDS: Final = 32
+"""Of one id. What is received before more of them were appended, within its fifteen seconds, is not worth more."""
+CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+
+LASTING_MAX: Final = timedelta(days=1)
+
+_AFTER: Final = timedelta(milliseconds=1)
+_BEFORE: Final = timedelta(microseconds=500)
+
+
+class Times:
+    """Remembers, for the ids that were replayed last, when their latest records were appended: then, and again."""
+
+    def __init__(self) -> None:
+        self._appended: OrderedDict[str, deque[tuple[datetime, datetime]]] = OrderedDict()
+
+    def shift(self, command: Command, recorded_at: datetime, now: datetime) -> Command:
+        """`command`, which was appended at `recorded_at`, to be sent now."""
+        lasting = _bounded(command.deadline - min(command.received_at, recorded_at))
+        if recorded_at > command.deadline:
+            deadline = now - CLOCK_TOLERANCE - _bounded(recorded_at - command.deadline)
+            return command.model_copy(update={"received_at": deadline - lasting, "deadline": deadline})
+        received_at = self._received_at(command, now)
+        return command.model_copy(update={"received_at": received_at, "deadline": received_at + lasting})
+
+    def _received_at(self, command: Command, now: datetime) -> datetime:
+        latest = None
+        for then, again in reversed(self._appended.get(command.allocation_id, ())):
+            if command.received_at == then:
+                return again
+            if command.received_at > then:
+                return latest - _BEFORE if latest else max(now, again + _AFTER)
+            latest = again
+        return latest - _BEFORE if latest else now
+
+    def appended(self, allocation_id: str, then: datetime, again: datetime) -> None:
+        """A record of the id, appended `then`, was appended `again`. Ids as they are in the capture."""
+        self._appended.setdefault(allocation_id, deque(maxlen=REMEMBERED_RECORDS)).append((then, again))
+        self._appended.move_to_end(allocation_id)
+        if len(self._appended) > REMEMBERED_IDS:
+            self._appended.popitem(last=False)
+
+
+def _bounded(lasting: timedelta) -> timedelta:
+    """Nobody's deadline is a day away; what claims so must not run over the end of the calendar."""
+    return min(max(lasting, timedelta()), LASTING_MAX)

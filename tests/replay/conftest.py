@@ -1,0 +1,52 @@
+"""Two systems on the same servers: one that is captured, and one to load into."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitgo.client import reserve_body
+from schemas.words import Kind, Verb
+from tests.support.servers import Servers
+from tests.support.system import System, running_system
+
+
+@pytest.fixture
+async def target(servers: Servers, template: str, tmp_path: Path) -> AsyncIterator[System]:
+    """A system with five partitions, whose processor has started."""
+    name = f"target_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    async with running_system(servers, servers.database_url(name), tmp_path / "target", partitions=5) as system:
+        await system.processor("target-0")
+        yield system
+    servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def history(system: System) -> None:
+    """Commands of every outcome, and records that are no commands, in the log of a fresh system."""
+    await system.processor()
+    async with await system.ingress() as bitgo:
+        account: dict[str, Any] = {"connectionId": str(uuid.uuid4()), "clientId": str(uuid.uuid4())}
+        for n in range(4):
+            funded = reserve_body(Kind.ALLOCATION, 10 + n, **account)
+            await bitgo.reserve(Kind.ALLOCATION, funded)
+            await bitgo.reserve(Kind.ALLOCATION, funded)
+            await bitgo.clear(Kind.ALLOCATION, funded["allocationId"])
+            await bitgo.release(Kind.ALLOCATION, funded["allocationId"])
+        taken = reserve_body(Kind.DEALLOCATION, 7, **account)
+        for verb in (None, Verb.RELEASE, None, Verb.CLEAR, None):
+            if verb is None:
+                await bitgo.reserve(Kind.DEALLOCATION, taken)
+            else:
+                await bitgo.finish(Kind.DEALLOCATION, verb, taken["deallocationId"])
+        await bitgo.reserve(Kind.DEALLOCATION, reserve_body(Kind.DEALLOCATION, 10**9, **account))
+        await bitgo.release(Kind.ALLOCATION, str(uuid.uuid4()))
+        await bitgo.clear(Kind.ALLOCATION, str(uuid.uuid4()))
+    async with system.producer() as producer:
+        for n in range(3):
+            await producer.send_and_wait(
+                system.topics.commands, b"\x00junk %d" % n, key=b"k", partition=n, headers=[("h", b"\xff")]
+            )
+    await system.caught_up()

@@ -1,0 +1,111 @@
+"""A replayed history comes out as the first one did, whatever the pace (decisions 10 and 13)."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processor.machine import Allocation, Applied, Refused, State, Tombstone, Verdict, decide, evolve
+from replay.pace import as_captured, at_once, steady
+from replay.times import Times
+from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
+from schemas.words import AfterFinal, Kind, Verb
+from tests.support.commands import NOON, stamps
+
+DAYS_LATER = NOON + timedelta(days=3)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of an id: appended so long after the one before it, and received so long before it was appended."""
+
+    verb: Verb
+    after_ms: int
+    waited_us: int
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        verb=st.sampled_from(Verb),
+        after_ms=st.sampled_from([1, 2, 5, 500, 20_000]),
+        waited_us=st.sampled_from([0, 300, 900, 1500, 3000, 600_000, 14_999_000, 15_000_001, 17_000_000]),
+    ),
+    max_size=12,
+)
+
+
+def history(steps: list[Step]) -> list[tuple[Command, timedelta]]:
+    """The commands of one deallocation id whose finished ones may be issued again, and when each was appended."""
+    allocation_id, content = str(uuid.uuid4()), {"client_id": str(uuid.uuid4()), "connection_id": str(uuid.uuid4())}
+    at, found = timedelta(), []
+    for step in steps:
+        at += timedelta(milliseconds=step.after_ms)
+        times = stamps(allocation_id, NOON + at - timedelta(microseconds=step.waited_us))
+        if step.verb is Verb.RESERVE:
+            command: Command = RESERVES[Kind.DEALLOCATION](
+                **times,
+                **content,
+                amount=Amount(currency="BTC", quantity="5"),
+                partners_connection_id="account",
+                edition=Edition(),
+                after_final=AfterFinal.REISSUE,
+            )
+        else:
+            command = FINISHES[Kind.DEALLOCATION, step.verb](**times)
+        found.append((command, at))
+    return found
+
+
+def outcomes(commands: list[tuple[Command, timedelta]], start: timedelta = timedelta()) -> list[str]:
+    state: State = None
+    found = []
+    for command, at in commands:
+        recorded_at = NOON + start + at
+        decision = decide(state, command, Verdict(), recorded_at)
+        found.append(f"{decision.outcome} {getattr(decision, 'reason', '')}")
+        if isinstance(decision, Applied):
+            state = evolve(state if isinstance(state, Allocation) else None, decision.event)
+        elif isinstance(decision, Refused) and decision.leaves_tombstone:
+            state = Tombstone(command.allocation_id, command.kind, recorded_at)
+    return found
+
+
+@settings(max_examples=1000)
+@given(STEPS, st.lists(st.tuples(st.integers(2, 9), st.integers(-4000, 4000)), min_size=12, max_size=12))
+def test_every_outcome_is_the_same_at_any_pace_and_clock(steps: list[Step], paces: list[tuple[int, int]]) -> None:
+    """Sent `pause` milliseconds after the acknowledgement before it, by a clock that differs from the broker's."""
+    first = history(steps)
+    times, again, broker = Times(), [], DAYS_LATER - NOON
+    for (command, at), (pause, skew) in zip(first, paces, strict=False):
+        broker += timedelta(milliseconds=pause)
+        shifted = times.shift(command, NOON + at, NOON + broker + timedelta(milliseconds=skew - 1))
+        times.appended(command.allocation_id, NOON + at, NOON + broker)
+        again.append((shifted, broker))
+    assert outcomes(first) == outcomes(again)
+
+
+def test_only_the_two_times_are_changed() -> None:
+    [(command, at)] = history([Step(Verb.RESERVE, 5, 3000)])
+    shifted = Times().shift(command, NOON + at, DAYS_LATER)
+    assert (DAYS_LATER, DAYS_LATER + timedelta(seconds=15)) == (shifted.received_at, shifted.deadline)
+    changed = {"received_at", "deadline"}
+    assert command.model_dump(exclude=changed) == shifted.model_dump(exclude=changed)
+
+
+@given(st.datetimes(timezones=st.just(NOON.tzinfo)), st.datetimes(timezones=st.just(NOON.tzinfo)))  # type: ignore[arg-type]
+def test_times_at_the_ends_of_the_calendar_do_no_harm(received_at: object, deadline: object) -> None:
+    [(command, at)] = history([Step(Verb.CLEAR, 5, 3000)])
+    odd = command.model_copy(update={"received_at": received_at, "deadline": deadline})
+    Times().shift(odd, NOON + at, DAYS_LATER)
+
+
+def test_paces() -> None:
+    original, double, even, now = as_captured(1000), as_captured(1000, 2.0), steady(50), at_once()
+    stamps_ms = [1000, 1500, 1400, 3000]
+    assert [0.0, 0.5, 0.5, 2.0] == [original(n, at) for n, at in enumerate(stamps_ms)]
+    assert [0.0, 0.25, 0.25, 1.0] == [double(n, at) for n, at in enumerate(stamps_ms)]
+    assert [0.0, 0.02, 0.04, 0.06] == [even(n, at) for n, at in enumerate(stamps_ms)]
+    assert [0.0] * 4 == [now(n, at) for n, at in enumerate(stamps_ms)]
