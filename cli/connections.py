@@ -76,8 +76,11 @@ def errors_said() -> Iterator[None]:
     except OperatorError as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_OPERATOR)
-    except (KafkaError, OSError, psycopg.OperationalError, UnavailableError) as error:
+    except (KafkaError, ConnectionError, TimeoutError, psycopg.OperationalError, UnavailableError) as error:
         click.echo(f"no answer: {str(error).strip() or type(error).__name__}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(str(error), err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -11,7 +11,7 @@ from cli.connections import INTERRUPTED, errors_said, kafka_options, settings_of
 from cli.progress import progress
 from replay.capture_file import CaptureFileError
 from replay.load import IN_FLIGHT, Load, Loaded, Orders
-from replay.outcomes import NotAppliedError, count_outcomes, wait_applied
+from replay.outcomes import NotAppliedError, count_outcomes, left_to_apply, wait_applied
 from replay.pace import Due, as_captured, at_once, steady
 from replay.plan import Plan, plan_of
 from replay.rewrite import Rewriter
@@ -150,7 +150,8 @@ def _say(loaded: Loaded, plan: Plan) -> None:
 async def _count(settings: ServiceSettings, loaded: Loaded) -> int:
     async with await connect(settings, "allocations-load") as connection:
         try:
-            await wait_applied(connection, loaded.ends)
+            with progress("applying", await left_to_apply(connection, loaded.ends), "records") as report:
+                await wait_applied(connection, loaded.ends, report)
         except NotAppliedError as error:
             click.echo(str(error), err=True)
             return 1

@@ -20,9 +20,8 @@ from service.errors import OperatorError, UnavailableError
 from service.kafka import admin, describe
 from service.settings import ServiceSettings
 
-HELD_RECORDS_MAX: Final = 2_000
-"""Records of one partition that wait for the others' timestamps."""
 FETCH_RECORDS: Final = 500
+"""At once, and so what one partition holds at most while it waits for the others' timestamps."""
 FETCH_MS: Final = 200
 SILENCE_SECONDS: Final = 30.0
 
@@ -129,13 +128,11 @@ async def records(consumer: AIOKafkaConsumer, source: Source) -> AsyncIterator[C
 
 
 async def _fetch(consumer: AIOKafkaConsumer, partitions: Collection[_Partition]) -> None:
-    """Read on until something came; partitions that hold much wait for the others."""
-    open_partitions = {
-        each.where: each for each in partitions if not each.is_read and len(each.held) < HELD_RECORDS_MAX
-    }
+    """Read on, where nothing is held, until something came."""
+    lacking = {each.where: each for each in partitions if not each.is_read and not each.held}
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
-            while not any([await _fetch_once(consumer, open_partitions), await _note_ends(consumer, open_partitions)]):
+            while not any([await _fetch_once(consumer, lacking), await _note_ends(consumer, lacking)]):
                 pass
     except TimeoutError:
         raise UnavailableError(f"Kafka sent no record for {SILENCE_SECONDS:.0f} s") from None

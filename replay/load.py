@@ -1,7 +1,7 @@
 """Publishing a capture to a commands topic: in the order of the file, acknowledged, a bounded number in flight.
 
-A command waits until the record of its id before it was acknowledged, as BitGo waits for an answer: so the order of
-each id is kept whatever the broker does, and `times` knows when the earlier one was appended.
+One idempotent producer keeps the order within each partition, and so of each id. Where a re-issue is possible, a
+command waits until the record of its id before it is acknowledged: `times` must know when that one was appended.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from replay.pace import Due
 from replay.plan import command_of
 from replay.producer import producing
 from replay.rewrite import Rewriter
-from replay.times import Times
+from replay.times import Times, may_reissue
 from schemas.commands import Command
 from schemas.records import Position, encode_command, key_of
 from schemas.topics import partition_of
@@ -85,7 +85,7 @@ class Load:
         self._orders = orders
         self._times = Times()
         self._unacknowledged: set[Acknowledgement] = set()
-        self._latest: dict[str, Acknowledgement] = {}
+        self._latest: dict[str, tuple[Acknowledgement, bool]] = {}
         self.loaded = Loaded()
 
     async def run(self, settings: ServiceSettings, path: Path, report: Callable[[int], None]) -> None:
@@ -106,8 +106,7 @@ class Load:
 
     async def _wait_until_due(self, started: float, number: int, record: Captured) -> None:
         ahead = started + self._orders.due(number, record.timestamp_ms) - time.monotonic()
-        if ahead > 0:
-            await asyncio.sleep(ahead)
+        await asyncio.sleep(max(0.0, ahead))
 
     async def _publish(self, producer: AIOKafkaProducer, record: Captured) -> None:
         command = command_of(record, self._source)
@@ -117,10 +116,13 @@ class Load:
             else:
                 self.loaded.skipped += 1
             return
-        if earlier := self._latest.get(command.allocation_id):
+        earlier, was_reissuing = self._latest.get(command.allocation_id, (None, False))
+        reissuing = may_reissue(command)
+        if earlier is not None and (reissuing or was_reissuing):
             await self._acknowledged({earlier}, asyncio.ALL_COMPLETED)
+            was_reissuing = False
         acknowledgement = await self._send(producer, record, self._changed(record, command))
-        self._remember(command, record, acknowledgement)
+        self._remember(command, record, acknowledgement, reissuing=reissuing or was_reissuing)
 
     async def _send(self, producer: AIOKafkaProducer, record: Captured, changed: dict[str, Any]) -> Acknowledgement:
         while len(self._unacknowledged) >= self._orders.in_flight:
@@ -166,12 +168,14 @@ class Load:
             first, last = self.loaded.ends.get(found.partition, (found.offset, found.offset))
             self.loaded.ends[found.partition] = (min(first, found.offset), max(last, found.offset))
 
-    def _remember(self, command: Command, record: Captured, acknowledgement: Acknowledgement) -> None:
+    def _remember(
+        self, command: Command, record: Captured, acknowledgement: Acknowledgement, *, reissuing: bool
+    ) -> None:
         allocation_id = command.allocation_id
-        self._latest[allocation_id] = acknowledgement
+        self._latest[allocation_id] = (acknowledgement, reissuing)
 
         def appended(_: Acknowledgement) -> None:
-            if self._latest.get(allocation_id) is acknowledgement:
+            if self._latest[allocation_id][0] is acknowledgement:
                 del self._latest[allocation_id]
             self._times.appended(allocation_id, record.recorded_at, _appended_at(acknowledgement))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -22,18 +22,23 @@ class NotAppliedError(Exception):
     """Nothing moves: the processors of the target are not there, or stand still."""
 
 
-async def wait_applied(connection: Connection, ends: Ends) -> None:
-    """Until every partition was applied beyond its last offset. Raises NotAppliedError after half a minute's rest."""
-    rested, before = 0.0, -1
-    while left := await _left(connection, ends):
+async def wait_applied(connection: Connection, ends: Ends, report: Callable[[int], None] = lambda _: None) -> None:
+    """Until every partition was applied beyond its last offset. Raises NotAppliedError after half a minute's rest.
+
+    `report` is told how many records were applied since it was told last.
+    """
+    rested, before = 0.0, await left_to_apply(connection, ends)
+    while left := await left_to_apply(connection, ends):
+        report(before - left)
         rested = 0.0 if left != before else rested + LOOK_SECONDS
         if rested > SILENCE_SECONDS:
-            raise NotAppliedError(f"{left} records wait and nothing moves: look at /readyz of the target's processors")
+            raise NotAppliedError(f"{left} records wait and nothing moves: look at /readyz of the processors")
         before = left
         await asyncio.sleep(LOOK_SECONDS)
+    report(before)
 
 
-async def _left(connection: Connection, ends: Ends) -> int:
+async def left_to_apply(connection: Connection, ends: Ends) -> int:
     cursor = await connection.execute(
         _SQL["left_to_apply"], {"partitions": list(ends), "lasts": [last for _, last in ends.values()]}
     )

@@ -8,6 +8,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from replay.captured import RECORD_MAX_BYTES
 from service.logs import logger
 from service.settings import ServiceSettings
 
@@ -21,7 +22,12 @@ _log = logger("replay")
 async def producing(settings: ServiceSettings) -> AsyncIterator[AIOKafkaProducer]:
     """What is not flushed five seconds after the end never will be: aiokafka itself would try for ever."""
     producer = AIOKafkaProducer(
-        **settings.kafka_options(), acks="all", enable_idempotence=True, linger_ms=0, request_timeout_ms=REQUEST_MS
+        **settings.kafka_options(),
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        request_timeout_ms=REQUEST_MS,
+        max_request_size=RECORD_MAX_BYTES,
     )
     try:
         await producer.start()

@@ -7,7 +7,7 @@ ids, another seed others, and one id is one id wherever it stands.
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from replay.captured import CapturedHeaders
 from schemas.commands import Command, Reserve
@@ -36,7 +36,7 @@ class Rewriter:
         self.map = lru_cache(REMEMBERED_IDS)(self._map)
 
     def _map(self, old: str) -> str:
-        return str(uuid5(self._namespace, UUID(old).bytes.hex()))
+        return str(uuid5(self._namespace, old))
 
     def new_ids(self, command: Command) -> Mapping[str, str]:
         """The command's own ids that change, old to new, in lower case as models have them."""

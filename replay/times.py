@@ -1,7 +1,7 @@
 """When a replayed command was received, and until when it may be appended. Pure.
 
-The machine compares `received_at` with the times at which earlier records of the same id were appended (decision 13),
-and the append time with `deadline` (decision 10). Both must come out as they did, at whatever pace is replayed:
+Around a re-issue the machine compares `received_at` with the times at which earlier records of the same id were
+appended (decision 13), and always the append time with `deadline` (decision 10). Both must come out as they did:
 
 - after all earlier records of its id, as nearly always: received when it is sent, or, where the broker's clock is
   ahead of ours, a millisecond after the latest of them was appended;
@@ -14,7 +14,8 @@ from collections import OrderedDict, deque
 from datetime import datetime, timedelta
 from typing import Final
 
-from schemas.commands import Command
+from schemas.commands import Command, Reserve
+from schemas.words import AfterFinal
 
 REMEMBERED_IDS: Final = 50_000
 REMEMBERED_RECORDS: Final = 32
@@ -25,6 +26,11 @@ LASTING_MAX: Final = timedelta(days=1)
 
 _AFTER: Final = timedelta(milliseconds=1)
 _BEFORE: Final = timedelta(microseconds=500)
+
+
+def may_reissue(command: Command) -> bool:
+    """Whether the times of its neighbours count at all: only where a released id may be issued again."""
+    return isinstance(command, Reserve) and command.after_final is AfterFinal.REISSUE
 
 
 class Times:
