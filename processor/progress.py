@@ -16,6 +16,7 @@ from service.health import Health
 from service.kafka import reader
 from service.logs import logger
 from service.postgres import connect
+from service.sql import statements
 from service.start import is_passing
 
 LOOK_SECONDS: Final = 1.0
@@ -23,6 +24,7 @@ ANSWER_SECONDS: Final = 3.0
 GROUP_OFFSETS_EVERY: Final = 5
 
 _WATERMARKS: Final[LiteralString] = "SELECT partition, next_offset FROM watermark WHERE partition = ANY(%s)"
+_SQL: Final = statements("processor")
 _log = logger("processor")
 
 
@@ -62,6 +64,7 @@ class Progress:
             looks += 1
             if looks % GROUP_OFFSETS_EVERY == 0:
                 await self._app.write_group_offsets(self._watermarks)
+                await _count_dead_letters(connection)
 
     async def _look_patiently(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
         """Look, and say so in /readyz while the answer does not come."""
@@ -97,3 +100,9 @@ class Progress:
         still = time.monotonic() - self._moved_at
         if still > self._settings.stall_seconds:
             raise StalledError(f"lag {dict(lag)} and no progress for {still:.0f} s while Kafka and Postgres answer")
+
+
+async def _count_dead_letters(connection: Connection) -> None:
+    asked = {"limit": measures.COUNTED_DEAD_LETTERS}
+    row = await (await connection.execute(_SQL["open_dead_letters"], asked)).fetchone()
+    measures.DEAD_LETTERS.set(row[0] if row else 0)

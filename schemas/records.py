@@ -66,7 +66,7 @@ def decode_command(key: bytes | None, value: bytes | None, partition: int, parti
     Raises ParkedError when it is no command, its key is not its id, or it is on another partition than its key's;
     NewerSchemaError when its schema version is above ours.
     """
-    command = _read_command(value)
+    command = read_command(value)
     if key != key_of(command.allocation_id):
         raise ParkedError(ParkReason.KEY_IS_NOT_ITS_ID, f"the key of {command.allocation_id} is {key!r:.80}")
     home = partition_of(key, partitions)
@@ -75,7 +75,8 @@ def decode_command(key: bytes | None, value: bytes | None, partition: int, parti
     return command
 
 
-def _read_command(value: bytes | None) -> Command:
+def read_command(value: bytes | None) -> Command:
+    """The command that a value is, whatever its key and partition. Raises ParkedError, NewerSchemaError."""
     try:
         document = strict_json.loads(value or b"")
     except strict_json.NotJsonError as error:

@@ -229,6 +229,9 @@ async def test_settings_come_from_the_environment_too(up: Callable[..., Any]) ->
         (["topics", "--kafka", "127.0.0.1:1"], "no answer"),
         (["capture", "/nowhere/file", "--kafka", "127.0.0.1:1"], "there is no folder /nowhere"),
         (["load", "/nowhere"], "does not exist"),
+        (["dead-letters", "list", "--postgres", "postgresql://nobody@127.0.0.1:1/x"], "no answer"),
+        (["dead-letters", "retry", "--postgres", "postgresql://nobody@127.0.0.1:1/x"], "name PARTITION and OFFSET"),
+        (["dead-letters", "retry", "1", "--postgres", "x"], "name PARTITION and OFFSET"),
         (["ingress"], "INGRESS_POSTGRES_URL"),
         (["processor"], "PROCESSOR_INSTANCE_ID"),
     ],
@@ -247,6 +250,7 @@ async def test_a_mistake_gets_a_sentence(options: list[str], words: str) -> None
     "verb",
     [
         *("", "up", "demo", "token", "keys", "ingress", "processor", "migrate", "topics", "capture", "load"),
+        *("dead-letters", "dead-letters list", "dead-letters show", "dead-letters retry", "dead-letters discard"),
     ],
 )
 async def test_every_verb_has_help(verb: str) -> None:

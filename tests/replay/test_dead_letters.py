@@ -1,0 +1,342 @@
+"""Dead letters through the command: seen safely, retried once and in order, or discarded; and who did it."""
+
+import asyncio
+import base64
+import json
+import signal
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from bitgo.client import reserve_body
+from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
+from schemas.records import encode_command, key_of
+from schemas.topics import partition_of
+from schemas.words import AfterFinal, Kind, Verb
+from tests.support.cli import Ran, finish, run, start
+from tests.support.commands import stamps
+from tests.support.system import System
+
+PARTITIONS = 8
+
+
+@pytest.fixture
+async def parking(system: System) -> System:
+    await system.processor()
+    return system
+
+
+def reserve(allocation_id: str | None = None, received_at: datetime | None = None) -> Command:
+    return RESERVES[Kind.ALLOCATION](
+        **stamps(allocation_id or str(uuid.uuid4()), received_at or datetime.now(UTC)),
+        amount=Amount(currency="BTC", quantity="5"),
+        client_id=str(uuid.uuid4()),
+        connection_id=str(uuid.uuid4()),
+        partners_connection_id="account",
+        edition=Edition(),
+        after_final=AfterFinal.CONFLICT,
+    )
+
+
+def finish_of(command: Command, verb: Verb) -> Command:
+    return FINISHES[command.kind, verb](**stamps(command.allocation_id, datetime.now(UTC)))
+
+
+async def misplace(system: System, *commands: Command) -> list[tuple[int, int]]:
+    """Publish commands on the partition beside their key's, and wait until they are parked; gives their places."""
+    places = []
+    async with system.producer() as producer:
+        for command in commands:
+            key = key_of(command.allocation_id)
+            wrong = (partition_of(key, PARTITIONS) + 1) % PARTITIONS
+            headers = [("traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01")]
+            sent = await producer.send_and_wait(
+                system.topics.commands, encode_command(command), key=key, partition=wrong, headers=headers
+            )
+            places.append((sent.partition, sent.offset))
+    await system.caught_up()
+    return places
+
+
+async def junk(system: System, value: bytes | None, key: bytes = b"key") -> tuple[int, int]:
+    async with system.producer() as producer:
+        sent = await producer.send_and_wait(
+            system.topics.commands, value, key=key, partition=3, headers=[("na\x1bme", b"\x1b[2J\xff")]
+        )
+    await system.caught_up()
+    return sent.partition, sent.offset
+
+
+async def letters(system: System, verb: str, *options: object) -> Ran:
+    return await run("dead-letters", verb, *options, *servers(system, verb))
+
+
+def servers(system: System, verb: str) -> list[str]:
+    kafka = ["--kafka", system.kafka, "--prefix", system.prefix] if verb == "retry" else []
+    return ["--postgres", system.database_url, *kafka]
+
+
+async def listed(system: System, *options: object) -> list[dict[str, Any]]:
+    ran = await letters(system, "list", "--json", *options)
+    assert ran.status == 0, ran
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def rows_of(system: System, allocation_id: str) -> list[tuple[str, str]]:
+    return [
+        (row["verb"], row["outcome"])
+        for row in system.rows(
+            'SELECT verb, outcome FROM journal WHERE allocation_id = %s::uuid ORDER BY partition, "offset"',
+            allocation_id,
+        )
+    ]
+
+
+async def test_what_was_parked_is_listed_shown_and_filtered(parking: System, tmp_path: Path) -> None:
+    assert (await letters(parking, "list")).out == "no open dead letters\n"
+    command = reserve()
+    [(partition, offset)] = await misplace(parking, command)
+    place = await junk(parking, b"\x1b]0;owned\x07\x00 caf\xc3\xa9 \xff", b"\x1b[31mkey")
+    await junk(parking, None, b"none")
+    both = await listed(parking)
+    assert [("wrong_partition", "open"), ("not_a_command", "open"), ("not_a_command", "open")] == [
+        (each["reason"], each["state"]) for each in both
+    ]
+    assert (partition, offset) == (both[0]["partition"], both[0]["offset"])
+    assert both[:1] == await listed(parking, "--reason", "wrong_partition")
+    assert both[1:] == await listed(parking, "--partition", 3, "--reason", "not_a_command")
+    assert both == await listed(parking, "--since", "5m")
+    assert [] == await listed(parking, "--since", (datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    limited = await letters(parking, "list", "--limit", 1)
+    assert "1 of 3 shown" in limited.err
+
+    shown = await letters(parking, "show", *place, "--save", tmp_path / "value")
+    assert shown.status == 0
+    for words in (r"\x1b]0;owned\x07\x00 café \xff", r"\x1b[31mkey", r"na\x1bme: \x1b[2J\xff", "would be refused"):
+        assert words in shown.out
+    for text in (shown.out, (await letters(parking, "list")).out):
+        assert all(each.isprintable() or each == "\n" for each in text)
+    assert (tmp_path / "value").read_bytes() == b"\x1b]0;owned\x07\x00 caf\xc3\xa9 \xff"
+    document = json.loads((await letters(parking, "show", *place, "--json")).out)
+    assert base64.b64decode(document["keyBase64"]) == b"\x1b[31mkey"
+    home = partition_of(key_of(command.allocation_id), PARTITIONS)
+    shown = await letters(parking, "show", partition, offset)
+    assert f"would publish the reserve of {command.allocation_id} on partition {home}" in shown.out
+    missing = await letters(parking, "show", 0, 999_999)
+    assert (3, True) == (missing.status, "there is no dead letter" in missing.err)
+
+
+async def test_a_misplaced_command_is_retried_once(parking: System) -> None:
+    command = reserve(received_at=datetime.now(UTC) - timedelta(days=2))
+    [place] = await misplace(parking, command)
+    ran = await letters(parking, "retry", *place, "--by", "ann", "--reason", "the writer is mended")
+    assert ran.status == 0, ran
+    assert ran.out.endswith(": applied\n")
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+    assert [] == await listed(parking)
+
+    [done] = await listed(parking, "--all")
+    home = partition_of(key_of(command.allocation_id), PARTITIONS)
+    assert ("retried", "ann", "the writer is mended", "applied", home) == (
+        done["state"],
+        done["by"],
+        done["why"],
+        done["outcome"],
+        done["retriedPartition"],
+    )
+    [record] = [
+        each
+        for each in await parking.records(parking.topics.commands, 2)
+        if (each.partition, each.offset) == (home, done["retriedOffset"])
+    ]
+    headers = dict(record.headers)
+    assert f"{parking.topics.commands}/{place[0]}/{place[1]}".encode() == headers["retry-of"]
+    assert headers["traceparent"].startswith(b"00-1")
+    document = json.loads(record.value)
+    assert done["commandId"] == document["commandId"] != command.command_id
+    assert datetime.fromisoformat(document["receivedAt"]) == command.received_at
+    assert datetime.fromisoformat(document["deadline"]) > datetime.now(UTC) - timedelta(seconds=15)
+
+    for verb, options in (("retry", []), ("discard", ["--reason", "x"])):
+        again = await letters(parking, verb, *place, *options)
+        assert (3, True) == (again.status, "it was retried by ann" in again.err)
+    assert len(rows_of(parking, command.allocation_id)) == 1
+
+
+async def test_a_command_under_another_key_goes_to_its_own(parking: System) -> None:
+    command = reserve()
+    other = key_of(str(uuid.uuid4()))
+    async with parking.producer() as producer:
+        sent = await producer.send_and_wait(
+            parking.topics.commands, encode_command(command), key=other, partition=partition_of(other, PARTITIONS)
+        )
+    await parking.caught_up()
+    ran = await letters(parking, "retry", sent.partition, sent.offset)
+    assert ran.status == 0, ran
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+
+
+async def test_what_is_no_command_is_refused_with_its_reason(parking: System) -> None:
+    place = await junk(parking, b'{"schemaVersion": 1, "command": "Pay\x1b", "x": 1}')
+    ran = await letters(parking, "retry", *place)
+    assert ran.status == 3
+    assert "it is no command" in ran.err
+    assert "\x1b" not in ran.err
+    assert [] == parking.rows("SELECT 1 FROM dead_letter_action")
+    assert "open" == (await listed(parking))[0]["state"]
+
+
+async def test_of_one_id_the_oldest_comes_first(parking: System) -> None:
+    opened = reserve()
+    cleared, late = finish_of(opened, Verb.CLEAR), finish_of(opened, Verb.RELEASE)
+    places = await misplace(parking, opened, reserve(), cleared, late)
+    ran = await letters(parking, "retry", *places[2])
+    assert ran.status == 3
+    assert f"partition {places[0][0]}, offset {places[0][1]} is an older one of the same id" in ran.err
+    ran = await letters(parking, "retry", "--id", opened.allocation_id.upper())
+    assert ran.status == 0, ran
+    expected = [("reserve", "applied"), ("clear", "applied"), ("release", "refused")]
+    assert expected == rows_of(parking, opened.allocation_id)
+    assert [places[1]] == [(each["partition"], each["offset"]) for each in await listed(parking)]
+    assert (await letters(parking, "retry", "--id", opened.allocation_id)).status == 3
+
+
+async def test_an_old_release_does_not_touch_what_was_issued_again(parking: System) -> None:
+    """Decision 13: it was received before its id was issued again."""
+    async with await parking.ingress() as bitgo:
+        funded = reserve_body(Kind.ALLOCATION, 10)
+        await bitgo.reserve(Kind.ALLOCATION, funded)
+        await bitgo.clear(Kind.ALLOCATION, funded["allocationId"])
+        taken = reserve_body(Kind.DEALLOCATION, 5, connectionId=funded["connectionId"])
+        taken_id = taken["deallocationId"]
+        await bitgo.reserve(Kind.DEALLOCATION, taken)
+        old = FINISHES[Kind.DEALLOCATION, Verb.RELEASE](**stamps(taken_id, datetime.now(UTC)))
+        [place] = await misplace(parking, old)
+        await bitgo.release(Kind.DEALLOCATION, taken_id)
+        assert (await bitgo.reserve(Kind.DEALLOCATION, taken)).body["status"] == "reserved"
+        ran = await letters(parking, "retry", *place)
+        assert (0, True) == (ran.status, ran.out.endswith("refused already_released\n")), ran
+        assert "reserved" == (await bitgo.status(Kind.DEALLOCATION, taken_id)).body["status"]
+
+
+async def test_a_dead_letter_is_discarded_with_a_reason(parking: System) -> None:
+    place = await junk(parking, b"junk")
+    assert (await letters(parking, "discard", *place)).status == 2
+    ran = await letters(parking, "discard", *place, "--reason", "a test by the platform team", "--by", "ben")
+    assert ran.status == 0, ran
+    [done] = await listed(parking, "--all")
+    assert ("discarded", "ben", "a test by the platform team") == (done["state"], done["by"], done["why"])
+    assert [] == await listed(parking)
+    again = await letters(parking, "discard", *place, "--reason", "x")
+    assert (3, True) == (again.status, "it was discarded by ben" in again.err)
+    assert len(parking.rows("SELECT 1 FROM dead_letter")) == 1
+
+
+def arrange(system: System, *statements: str) -> None:
+    with psycopg.connect(system.database_url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+async def until(system: System, statement: str) -> None:
+    async with asyncio.timeout(30):
+        while not system.rows(statement):
+            await asyncio.sleep(0.02)
+
+
+async def test_killed_after_recording_and_before_publishing(parking: System) -> None:
+    """Asleep while Postgres commits what it was told to record, and killed in its sleep."""
+    command = reserve()
+    [place] = await misplace(parking, command)
+    arrange(
+        parking,
+        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_notify('pausing', ''); PERFORM pg_sleep(1.5); RETURN new; END $$",
+        "CREATE TRIGGER pause BEFORE INSERT ON dead_letter_action FOR EACH ROW EXECUTE FUNCTION pause()",
+    )
+    process = await start("dead-letters", "retry", *place, *servers(parking, "retry"))
+    await until(parking, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    process.send_signal(signal.SIGSTOP)
+    await until(parking, "SELECT 1 FROM dead_letter_action WHERE state = 'begun'")
+    process.kill()
+    await process.wait()
+    arrange(parking, "DROP TRIGGER pause ON dead_letter_action")
+    assert [] == rows_of(parking, command.allocation_id)
+    assert "begun" == (await listed(parking))[0]["state"]
+    refused = await letters(parking, "discard", *place, "--reason", "x")
+    assert (3, True) == (refused.status, "a retry of it was begun" in refused.err)
+
+    ran = await letters(parking, "retry", *place)
+    assert ran.status == 0, ran
+    assert "changed nothing and never will" in ran.out
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+    assert ["void", "retried"] == [
+        row["state"] for row in parking.rows("SELECT state FROM dead_letter_action ORDER BY attempt")
+    ]
+
+
+async def test_killed_after_publishing_and_before_recording_where(parking: System) -> None:
+    """The row is locked, so that the position can not be written, until the process that would write it is dead."""
+    command = reserve()
+    [place] = await misplace(parking, command)
+    arrange(
+        parking,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$",
+        "CREATE TRIGGER fail BEFORE UPDATE ON dead_letter_action FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    process = await start("dead-letters", "retry", *place, *servers(parking, "retry"))
+    await until(parking, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    process.kill()
+    await process.wait()
+    await parking.caught_up()
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+    other = await letters(parking, "discard", *place, "--reason", "x")
+    assert (3, True) == (other.status, "somebody else handles dead letters" in other.err)
+    async with asyncio.timeout(20):
+        while parking.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+            await asyncio.sleep(0.1)
+    arrange(parking, "DROP TRIGGER fail ON dead_letter_action")
+    assert "begun" == (await listed(parking))[0]["state"]
+
+    ran = await letters(parking, "retry", *place)
+    assert (0, True) == (ran.status, "was published before as" in ran.out), ran
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+    assert ["retried"] == [row["state"] for row in parking.rows("SELECT state FROM dead_letter_action")]
+
+
+async def test_two_operators_at_once_publish_it_once(parking: System) -> None:
+    command = reserve()
+    [place] = await misplace(parking, command)
+    both = [await start("dead-letters", "retry", *place, *servers(parking, "retry")) for _ in range(2)]
+    ended = [await finish(each) for each in both]
+    assert [0, 3] == sorted(each.status for each in ended), ended
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+
+
+async def test_a_retry_against_another_cluster_is_refused(parking: System) -> None:
+    [place] = await misplace(parking, reserve())
+    ran = await run(
+        *("dead-letters", "retry", *place, "--postgres", parking.database_url, "--kafka", parking.kafka),
+        *("--prefix", "other."),
+    )
+    assert ran.status == 78
+    assert "does not exist" in ran.err
+    assert [] == parking.rows("SELECT 1 FROM dead_letter_action")
+
+
+async def test_the_gauge_counts_the_open_ones(parking: System) -> None:
+    place = await junk(parking, b"junk")
+    await junk(parking, b"more junk")
+
+    async def shows(count: int) -> None:
+        async with asyncio.timeout(30):
+            while (await parking.metrics("processor-0")).get("processor_dead_letters_open") != count:
+                await asyncio.sleep(0.2)
+
+    await shows(2)
+    assert (await letters(parking, "discard", *place, "--reason", "x")).status == 0
+    await shows(1)
