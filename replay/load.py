@@ -23,7 +23,7 @@ from replay.pace import Due
 from replay.plan import command_of
 from replay.producer import producing
 from replay.rewrite import Rewriter
-from replay.times import Times, may_reissue
+from replay.times import Times
 from schemas.commands import Command
 from schemas.records import Position, encode_command, key_of
 from schemas.topics import partition_of
@@ -33,6 +33,7 @@ REPLAYED_FROM: Final = "replayed-from"
 """The header that names the place of the captured record."""
 IN_FLIGHT: Final = 1_000
 UNACKNOWLEDGED_SECONDS: Final = 30.0
+APART_SECONDS: Final = 0.001
 
 Acknowledgement = asyncio.Future[RecordMetadata]
 
@@ -85,7 +86,7 @@ class Load:
         self._orders = orders
         self._times = Times()
         self._unacknowledged: set[Acknowledgement] = set()
-        self._latest: dict[str, tuple[Acknowledgement, bool]] = {}
+        self._latest: dict[str, Acknowledgement] = {}
         self.loaded = Loaded()
 
     async def run(self, settings: ServiceSettings, path: Path, report: Callable[[int], None]) -> None:
@@ -116,13 +117,11 @@ class Load:
             else:
                 self.loaded.skipped += 1
             return
-        earlier, was_reissuing = self._latest.get(command.allocation_id, (None, False))
-        reissuing = may_reissue(command)
-        if earlier is not None and (reissuing or was_reissuing):
+        if self._times.count(command) and (earlier := self._latest.get(command.allocation_id)):
             await self._acknowledged({earlier}, asyncio.ALL_COMPLETED)
-            was_reissuing = False
+            await asyncio.sleep(APART_SECONDS)
         acknowledgement = await self._send(producer, record, self._changed(record, command))
-        self._remember(command, record, acknowledgement, reissuing=reissuing or was_reissuing)
+        self._remember(command, record, acknowledgement)
 
     async def _send(self, producer: AIOKafkaProducer, record: Captured, changed: dict[str, Any]) -> Acknowledgement:
         while len(self._unacknowledged) >= self._orders.in_flight:
@@ -168,14 +167,12 @@ class Load:
             first, last = self.loaded.ends.get(found.partition, (found.offset, found.offset))
             self.loaded.ends[found.partition] = (min(first, found.offset), max(last, found.offset))
 
-    def _remember(
-        self, command: Command, record: Captured, acknowledgement: Acknowledgement, *, reissuing: bool
-    ) -> None:
+    def _remember(self, command: Command, record: Captured, acknowledgement: Acknowledgement) -> None:
         allocation_id = command.allocation_id
-        self._latest[allocation_id] = (acknowledgement, reissuing)
+        self._latest[allocation_id] = acknowledgement
 
         def appended(_: Acknowledgement) -> None:
-            if self._latest[allocation_id][0] is acknowledgement:
+            if self._latest[allocation_id] is acknowledgement:
                 del self._latest[allocation_id]
             self._times.appended(allocation_id, record.recorded_at, _appended_at(acknowledgement))
 

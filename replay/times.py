@@ -12,7 +12,7 @@ appended (decision 13), and always the append time with `deadline` (decision 10)
 
 from collections import OrderedDict, deque
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from schemas.commands import Command, Reserve
 from schemas.words import AfterFinal
@@ -24,13 +24,10 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 
 LASTING_MAX: Final = timedelta(days=1)
 
+T = TypeVar("T")
+
 _AFTER: Final = timedelta(milliseconds=1)
 _BEFORE: Final = timedelta(microseconds=500)
-
-
-def may_reissue(command: Command) -> bool:
-    """Whether the times of its neighbours count at all: only where a released id may be issued again."""
-    return isinstance(command, Reserve) and command.after_final is AfterFinal.REISSUE
 
 
 class Times:
@@ -38,6 +35,16 @@ class Times:
 
     def __init__(self) -> None:
         self._appended: OrderedDict[str, deque[tuple[datetime, datetime]]] = OrderedDict()
+        self._reissuable: OrderedDict[str, None] = OrderedDict()
+
+    def count(self, command: Command) -> bool:
+        """Whether they count for it: from the first reserve on by which its id, once released, may be issued again.
+
+        If so, it must not be sent before the record of its id before it is acknowledged, and a millisecond later.
+        """
+        if isinstance(command, Reserve) and command.after_final is AfterFinal.REISSUE:
+            _note(self._reissuable, command.allocation_id, None)
+        return command.allocation_id in self._reissuable
 
     def shift(self, command: Command, recorded_at: datetime, now: datetime) -> Command:
         """`command`, which was appended at `recorded_at`, to be sent now."""
@@ -60,10 +67,17 @@ class Times:
 
     def appended(self, allocation_id: str, then: datetime, again: datetime) -> None:
         """A record of the id, appended `then`, was appended `again`. Ids as they are in the capture."""
-        self._appended.setdefault(allocation_id, deque(maxlen=REMEMBERED_RECORDS)).append((then, again))
-        self._appended.move_to_end(allocation_id)
-        if len(self._appended) > REMEMBERED_IDS:
-            self._appended.popitem(last=False)
+        records = self._appended.get(allocation_id) or deque(maxlen=REMEMBERED_RECORDS)
+        records.append((then, again))
+        _note(self._appended, allocation_id, records)
+
+
+def _note(memory: OrderedDict[str, T], allocation_id: str, what: T) -> None:
+    """Remember it as the latest, and forget what was noted longest ago."""
+    memory[allocation_id] = what
+    memory.move_to_end(allocation_id)
+    if len(memory) > REMEMBERED_IDS:
+        memory.popitem(last=False)
 
 
 def _bounded(lasting: timedelta) -> timedelta:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from processor.machine import Allocation, Applied, Refused, State, Tombstone, Verdict, decide, evolve
 from replay.pace import as_captured, at_once, steady
-from replay.times import Times, may_reissue
+from replay.times import Times
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
 from schemas.words import AfterFinal, Kind, Verb
 from tests.support.commands import NOON, stamps
@@ -24,7 +24,6 @@ class Step:
     verb: Verb
     after_ms: int
     waited_us: int
-    after_final: AfterFinal = AfterFinal.REISSUE
 
 
 REOPENED = [Step(Verb.RESERVE, 1, 0), Step(Verb.RELEASE, 1, 0), Step(Verb.RESERVE, 5, 300)]
@@ -36,15 +35,14 @@ MORE = st.lists(
         verb=st.sampled_from(Verb),
         after_ms=st.sampled_from([1, 2, 5, 500, 20_000]),
         waited_us=st.sampled_from([0, 300, 900, 1500, 3000, 600_000, 14_999_000, 15_000_001, 17_000_000]),
-        after_final=st.sampled_from(AfterFinal),
     ),
     max_size=9,
 )
 STEPS = st.sampled_from([[], REOPENED]).flatmap(lambda first: MORE.map(lambda more: first + more))
 
 
-def history(steps: list[Step]) -> list[tuple[Command, timedelta]]:
-    """The commands of one deallocation id whose finished ones may be issued again, and when each was appended."""
+def history(steps: list[Step], after_final: AfterFinal = AfterFinal.REISSUE) -> list[tuple[Command, timedelta]]:
+    """The commands of one deallocation id, and when each was appended."""
     allocation_id, content = str(uuid.uuid4()), {"client_id": str(uuid.uuid4()), "connection_id": str(uuid.uuid4())}
     at, found = timedelta(), []
     for step in steps:
@@ -57,7 +55,7 @@ def history(steps: list[Step]) -> list[tuple[Command, timedelta]]:
                 amount=Amount(currency="BTC", quantity="5"),
                 partners_connection_id="account",
                 edition=Edition(),
-                after_final=step.after_final,
+                after_final=after_final,
             )
         else:
             command = FINISHES[Kind.DEALLOCATION, step.verb](**times)
@@ -94,28 +92,28 @@ PACES = st.lists(
 
 
 def replayed(first: list[tuple[Command, timedelta]], paces: list[Pace]) -> list[tuple[Command, timedelta]]:
-    """As `Load` does it: in flight together, unless a re-issue is possible."""
+    """As `Load` does it: in flight together, unless the times count."""
     times, again, told = Times(), [], 0
     sent = appended = DAYS_LATER - NOON
-    reissuing = False
     for (command, at), pace in zip(first, paces, strict=False):
         sent += timedelta(milliseconds=pace.pause)
-        if reissuing or may_reissue(command):
-            sent, reissuing = max(sent, appended + timedelta(milliseconds=1)), False
+        if times.count(command):
+            sent = max(sent, appended + timedelta(milliseconds=1))
         while told < len(again) and again[told][1] < sent:
             times.appended(command.allocation_id, NOON + first[told][1], NOON + again[told][1])
             told += 1
         shifted = times.shift(command, NOON + at, NOON + sent + timedelta(milliseconds=pace.skew))
         appended = max(appended, sent + timedelta(milliseconds=pace.latency))
         again.append((shifted, appended))
-        reissuing = reissuing or may_reissue(command)
     return again
 
 
-@settings(max_examples=1000)
-@given(STEPS, PACES)
-def test_every_outcome_is_the_same_at_any_pace_and_clock(steps: list[Step], paces: list[Pace]) -> None:
-    first = history(steps)
+@settings(max_examples=600, deadline=None)
+@given(STEPS, PACES, st.sampled_from(AfterFinal))
+def test_every_outcome_is_the_same_at_any_pace_and_clock(
+    steps: list[Step], paces: list[Pace], after_final: AfterFinal
+) -> None:
+    first = history(steps, after_final)
     assert outcomes(first) == outcomes(replayed(first, paces))
 
 
@@ -127,6 +125,7 @@ def test_only_the_two_times_are_changed() -> None:
     assert command.model_dump(exclude=changed) == shifted.model_dump(exclude=changed)
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(NOON.tzinfo)), st.datetimes(timezones=st.just(NOON.tzinfo)))  # type: ignore[arg-type]
 def test_times_at_the_ends_of_the_calendar_do_no_harm(received_at: object, deadline: object) -> None:
     [(command, at)] = history([Step(Verb.CLEAR, 5, 3000)])
