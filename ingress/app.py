@@ -1,11 +1,7 @@
 """Wires the ingress together. Nothing else wires."""
 
 import asyncio
-import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
@@ -13,11 +9,12 @@ from ingress import context
 from ingress.access import Access
 from ingress.claims import Claims
 from ingress.database import Database
+from ingress.listening import listening
 from ingress.log_ends import follow_log_ends
 from ingress.middleware import answer_and_log
 from ingress.operators import load_operator_tokens
 from ingress.publisher import Publisher
-from ingress.requests import Slots
+from ingress.requests import RECEIVE_SECONDS, Slots
 from ingress.routes import add_routes
 from ingress.rows import Rows
 from ingress.settings import IngressSettings
@@ -25,17 +22,12 @@ from ingress.signatures import Signatures, load_public_keys
 from ingress.submit import Submission
 from ingress.watermarks import Watermarks
 from schemas.fields import BODY_MAX_BYTES
-from service.errors import OperatorError
 from service.health import Health, health_port
 from service.log_checks import LogIdentity
 from service.logs import logger
 from service.postgres import KEYED
 from service.process import stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
-
-HEADER_MAX_BYTES: Final = 16 * 1024
-FINISH_SECONDS: Final = 20.0
-"""How long requests in flight may take to finish when the process leaves: a write waits for at most 15 s."""
 
 _log = logger("ingress")
 
@@ -107,6 +99,7 @@ async def _serve(
     app[context.ROWS] = rows
     app[context.SLOTS] = Slots(settings.requests_in_flight_max)
     app[context.LISTS] = lists_database
+    app[RECEIVE_SECONDS] = settings.receive_seconds
     add_routes(app, settings)
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
@@ -116,44 +109,9 @@ async def _serve(
             tasks.create_task(follow_log_ends(settings, identity, submission, health)),
             tasks.create_task(claims.prune_for_ever()),
         ]
-        async with _listening(app, settings):
+        async with listening(app, settings):
             await stop
         for follower in followers:
             follower.cancel()
     for database in (claims_database, rows_database, lists_database, watermarks_database):
         await database.close()
-
-
-@asynccontextmanager
-async def _listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[None]:
-    """Accept requests; at the end stop accepting, then let what is in flight finish."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        max_field_size=HEADER_MAX_BYTES,
-        max_line_size=HEADER_MAX_BYTES,
-        shutdown_timeout=FINISH_SECONDS,
-    )
-    await runner.setup()
-    context_ = _tls(settings)
-    if settings.listen_fd is not None:
-        site: web.BaseSite = web.SockSite(runner, socket.socket(fileno=settings.listen_fd), ssl_context=context_)
-    else:
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context_)
-    try:
-        await site.start()
-        _log.info("listening", addresses=[str(address) for address in runner.addresses])
-        yield
-    finally:
-        await runner.cleanup()
-
-
-def _tls(settings: IngressSettings) -> ssl.SSLContext | None:
-    if settings.tls_certificate_file is None:
-        return None
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        tls.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise OperatorError(f"the TLS certificate or its key can not be loaded: {error}") from error
-    return tls

@@ -13,3 +13,6 @@ SECONDS: Final = Histogram(
 )
 IN_FLIGHT: Final = Gauge("ingress_requests_in_flight", "Authenticated requests that are not answered yet")
 UNAUTHORIZED: Final = Counter("ingress_unauthorized", "Requests denied, by reason", ["reason"])
+CONNECTIONS: Final = Gauge("ingress_connections", "Open connections")
+CLOSED: Final = Counter("ingress_connections_closed", "Connections closed without an answer, by reason", ["reason"])
+MALFORMED: Final = Counter("ingress_malformed_requests", "Requests that are no HTTP, answered 400")

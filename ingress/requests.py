@@ -17,7 +17,8 @@ from schemas.fields import BODY_MAX_BYTES, Uuid
 from schemas.records import is_traceparent
 from schemas.words import Kind
 
-BODY_SECONDS: Final = 10.0
+RECEIVE_SECONDS: Final = web.AppKey("receive_seconds", float)
+"""How long a body may take to come."""
 _JSON: Final = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json")
 _ID: Final[TypeAdapter[str]] = TypeAdapter(Uuid)
 
@@ -46,18 +47,21 @@ class Slots:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Raises ProblemError: 413 over 64 KiB, 408 when it does not come."""
+    """Raises ProblemError: 413 over 64 KiB, 408 when it does not come, 400 when it breaks off."""
     if (request.content_length or 0) > BODY_MAX_BYTES:
         raise _too_large()
+    seconds = request.app[RECEIVE_SECONDS]
     try:
         if request.content.is_eof():  # it came with the head, as nearly all do: nothing to wait for
             return await request.read()
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise ProblemError(400, "incomplete", "the body broke off") from None
     except TimeoutError:
-        raise ProblemError(408, "too_slow", f"the body did not come within {BODY_SECONDS:.0f} s") from None
+        raise ProblemError(408, "too_slow", f"the body did not come within {seconds:g} s") from None
 
 
 def _too_large() -> ProblemError:
@@ -65,9 +69,11 @@ def _too_large() -> ProblemError:
 
 
 async def read_model(request: web.Request, model: type[M]) -> M:
-    """The body as a model. Raises ProblemError: 400 with the fields that are wrong, 413, 415."""
+    """The body as a model. Raises ProblemError: 400 with the fields that are wrong, 413, 415, 408."""
     if not _JSON.fullmatch(request.content_type.lower()):
         raise ProblemError(415, "not_json", "the content type must be application/json")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise ProblemError(415, "compressed", "the body must not be compressed")
     body = await read_body(request)
     try:
         return model.model_validate(strict_json.loads(body))

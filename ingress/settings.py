@@ -45,6 +45,16 @@ class IngressSettings(ServiceSettings):
         AfterFinal.REISSUE, description="reserve of a cleared or released deallocation"
     )
     answer_timeout_seconds: float = Field(10.0, gt=0, le=15, description="how long a write waits for its outcome")
+    connections_max: int = Field(2000, ge=1, description="above it a new connection is closed at once")
+    receive_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=60,
+        description="how long a TLS handshake, a connection's first request, and a body may each take",
+    )
+    idle_seconds: float = Field(
+        75.0, gt=0, le=3600, description="how long a connection may be without a request, or an answer unread"
+    )
     requests_in_flight_max: int = Field(1000, ge=1, description="above it: 503 overloaded")
     lag_max_records: int = Field(
         10_000, ge=1, description="lag of a partition above which its writes get 503 overloaded"
