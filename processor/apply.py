@@ -7,6 +7,7 @@ from processor import measures, store
 from processor.batch import Batch, Read, Record, Watermark, read, wanted
 from processor.policy import PolicySettings
 from processor.store import Connection, NewAccountError
+from service.batches import Unreadable
 from service.log_checks import is_same_record
 from service.logs import logger
 from service.postgres import KEYED, connect
@@ -26,6 +27,10 @@ class GapError(Exception):
 
 class ForeignRecordError(Exception):
     """A record below the watermark is not the one that was applied there: the log is not the one we knew."""
+
+
+class UnreadableRecordError(Exception):
+    """A record that can not be decoded at all, so that nobody can say what was asked."""
 
 
 class Applier:
@@ -69,16 +74,22 @@ async def apply(connection: Connection, records: Sequence[Record], partitions: i
     1. read the records   2. lock and load their rows   3. drop what is applied, stop at a gap   4. decide   5. write,
     commit, notify
 
-    Raises GapError, ForeignRecordError, NewerSchemaError, LostRaceError, NewAccountError or psycopg.Error; then nothing
-    was written, and the connection must not be used again.
+    Raises GapError, ForeignRecordError, UnreadableRecordError, NewerSchemaError, LostRaceError, NewAccountError or
+    psycopg.Error; then nothing was written, and the connection must not be used again.
     """
-    reads = [read(record, partitions) for record in records]
+    reads = [_read(record, partitions) for record in records]
     tables = await store.begin(connection, wanted(reads))
     batch = Batch(tables, policy)
     for each in await _fresh(connection, reads, tables.watermarks):
         batch.add(each)
     await store.save(connection, batch)
     return batch
+
+
+def _read(record: Record, partitions: int) -> Read:
+    if isinstance(record.value, Unreadable):
+        raise UnreadableRecordError(record.value.reason)
+    return read(record, partitions)
 
 
 async def _fresh(connection: Connection, reads: Sequence[Read], watermarks: Mapping[int, Watermark]) -> list[Read]:

@@ -7,10 +7,10 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 
 from processor.store import Connection
-from schemas.records import Position, dead_letter_headers, encode_event, event_headers, key_of, position_of
+from schemas.records import Position, dead_letter_headers, encode_event, event_headers, key_of
 from schemas.topics import Topics
 from schemas.words import ParkReason
-from service.kafka import last_records
+from service.kafka import last_sources
 from service.sql import statements
 
 _SQL: Final = statements("processor")
@@ -35,12 +35,10 @@ class Outbox:
     seen: dict[int, int] = field(default_factory=dict)
 
     async def resume(self, committed: AIOKafkaConsumer, partitions: Iterable[int]) -> "Outbox":
-        """Set `seen` from the last committed record of each partition; -1 where there is none."""
+        """Set `seen` from the last committed record of ours in each partition; -1 where there is none."""
         self.seen = dict.fromkeys(partitions, -1)
-        for partition, record in (await last_records(committed, self.topic, self.seen)).items():
-            source = position_of(record.headers, self.position_header)
-            if source is not None:
-                self.seen[partition] = source.offset
+        for partition, source in (await last_sources(committed, self.topic, self.position_header, self.seen)).items():
+            self.seen[partition] = source.offset
         return self
 
     async def load(self, connection: Connection, limit: int) -> News:
@@ -73,7 +71,9 @@ def outboxes(topics: Topics) -> list[Outbox]:
 
     def dead_letter(partition: int, row: tuple[Any, ...]) -> dict[str, Any]:
         offset, key, value, names, values, reason = row
-        headers = [(name.decode(), content) for name, content in zip(names, values, strict=True)]
+        headers = [
+            (name.decode("utf-8", "backslashreplace"), content) for name, content in zip(names, values, strict=True)
+        ]
         return {
             "topic": topics.dead_letters,
             "partition": partition,

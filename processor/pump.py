@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from processor import measures
-from processor.apply import ForeignRecordError, GapError
+from processor.apply import ForeignRecordError, GapError, UnreadableRecordError
 from processor.batch import Batch, Record
 from schemas.records import NewerSchemaError
 from service.company import Company
@@ -177,6 +177,11 @@ class Pump:
 def _remedy(error: Exception) -> str:
     if isinstance(error, NewerSchemaError):
         return "Start the version of this project that wrote the record; it goes on from here"
+    if isinstance(error, UnreadableRecordError):
+        return (
+            "A foreign client wrote it, and nothing was skipped: keep others from writing to this topic; where the "
+            "error names a codec, install it (aiokafka's extras snappy, lz4, zstd); then restart this processor"
+        )
     if isinstance(error, ForeignRecordError):
         return "The topic was created again or shortened: restore it, or point the database at the log it belongs to"
     if isinstance(error, GapError):

@@ -245,7 +245,7 @@ def _dead_letter(record: Record, parked: Parked) -> dict[str, Any]:
         "reason": parked.reason,
         "key": record.key,
         "value": record.value,
-        "header_names": [name.encode() for name, _ in record.headers],
+        "header_names": [name.encode("utf-8", "surrogateescape") for name, _ in record.headers],
         "header_values": [value for _, value in record.headers],
         "recorded_at": record.recorded_at,
     }

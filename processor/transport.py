@@ -1,4 +1,5 @@
-"""Everything private in Faust and in aiokafka's consumer that we override, in one place (design, dependencies).
+"""Everything private in Faust and in aiokafka's consumer that we override, in one place; but for the decoding
+of records, which all processes share: service/batches.py.
 
 Why: Faust's own offset tracking loses records (a batch that raised is acknowledged), so Faust tracks and commits
 nothing here and the position comes from Postgres at every assignment. The consumer runs on the application's own

@@ -1,6 +1,7 @@
 """The one place that encodes, decodes and keys what is written to Kafka."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -158,8 +159,9 @@ def dead_letter_headers(headers: Headers, position: Position, reason: ParkReason
 
 
 def position_of(headers: Any, header: str) -> Position | None:
-    """The position in the commands topic that an event or a dead letter was made from."""
+    """The position in the commands topic that an event or a dead letter was made from; None for foreign records."""
     for name, value in reversed(list(headers or ())):
         if name == header and isinstance(value, bytes):
-            return Position.parse(value.decode("ascii", "replace"))
+            with suppress(ValueError):
+                return Position.parse(value.decode("ascii", "replace"))
     return None

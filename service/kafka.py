@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+import service.batches  # noqa: F401 - every consumer of a process that imports this reads what it describes
+from schemas.records import Position, position_of
 from service.settings import ServiceSettings
 
 READ_TIMEOUT_SECONDS: Final = 10
@@ -118,37 +120,39 @@ async def read_at(
     return found
 
 
-async def last_records(
-    consumer: AIOKafkaConsumer, topic: str, partitions: Iterable[int]
-) -> dict[int, ConsumerRecord[bytes, bytes]]:
-    """The last record of each partition, as far as the consumer's isolation level shows it.
+async def last_sources(
+    consumer: AIOKafkaConsumer, topic: str, header: str, partitions: Iterable[int]
+) -> dict[int, Position]:
+    """What the last record of ours in each partition was made from, as far as the consumer's isolation level shows it.
 
-    Transaction markers and aborted records take offsets without being records: the search goes back in growing steps.
+    Transaction markers, aborted records and records of foreign clients are passed over: the search goes back in
+    growing steps.
     """
     where = [TopicPartition(topic, partition) for partition in partitions]
     starts, ends = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
     missing = {each for each in where if ends[each] > starts[each]}
-    found: dict[int, ConsumerRecord[bytes, bytes]] = {}
+    found: dict[int, Position] = {}
     step = FIRST_STEP_BACK
     while missing:
         ranges = {each: (max(starts[each], ends[each] - step), ends[each]) for each in missing}
-        found |= await _last_in(consumer, ranges)
+        found |= await _last_in(consumer, header, ranges)
         missing = {each for each in missing if each.partition not in found and ranges[each][0] > starts[each]}
         step *= 8
     return found
 
 
 async def _last_in(
-    consumer: AIOKafkaConsumer, ranges: Mapping[TopicPartition, tuple[int, int]]
-) -> dict[int, ConsumerRecord[bytes, bytes]]:
-    """The last record in each range of offsets."""
-    found: dict[int, ConsumerRecord[bytes, bytes]] = {}
+    consumer: AIOKafkaConsumer, header: str, ranges: Mapping[TopicPartition, tuple[int, int]]
+) -> dict[int, Position]:
+    """What the last record in each range of offsets was made from."""
+    found: dict[int, Position] = {}
     _go_to(consumer, {each: start for each, (start, _) in ranges.items()})
     unread = set(ranges)
     async with asyncio.timeout(READ_TIMEOUT_SECONDS):
         while unread:
             for each, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
-                found[each.partition] = records[-1]
+                if sources := [source for record in records if (source := position_of(record.headers, header))]:
+                    found[each.partition] = sources[-1]
             unread = {each for each in unread if await consumer.position(each) < ranges[each][1]}
     return found
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
 import psycopg
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.records import Position, position_of
+from schemas.records import Position
 from schemas.topics import Topics, required_settings
 from service.errors import OperatorError
-from service.kafka import ClusterFacts, last_records, read_at
+from service.kafka import ClusterFacts, last_sources, read_at
 from service.logs import logger
 from service.settings import ServiceSettings
 
@@ -160,7 +160,7 @@ async def check_positions(
 ) -> dict[int, int]:
     """The log and the tables belong together, partition by partition; gives `next_offset` by partition."""
     topics, wanted = settings.topics, sorted(partitions)
-    events = await last_records(consumer, topics.events, wanted)
+    sources = await last_sources(consumer, topics.events, "ce_id", wanted)
     watermarks: dict[int, int] = dict(await (await connection.execute(_WATERMARKS, (wanted,))).fetchall())
     where = [TopicPartition(topics.commands, partition) for partition in wanted]
     starts = {each.partition: start for each, start in (await consumer.beginning_offsets(where)).items()}
@@ -168,15 +168,14 @@ async def check_positions(
     for partition in wanted:
         if partition not in watermarks:
             raise OperatorError(f"the database has no watermark for partition {partition}. {REBUILD}")
-        _check_events(events.get(partition), topics, partition, watermarks[partition])
+        _check_events(sources.get(partition), topics, partition, watermarks[partition])
         _check_bounds(topics, partition, starts[partition], watermarks[partition], ends[partition])
     readable = {partition: offset - 1 for partition, offset in watermarks.items() if offset > starts[partition]}
     await _check_last_commands(connection, consumer, topics, readable)
     return watermarks
 
 
-def _check_events(event: ConsumerRecord[bytes, bytes] | None, topics: Topics, partition: int, next_offset: int) -> None:
-    source = position_of(event.headers, "ce_id") if event else None
+def _check_events(source: Position | None, topics: Topics, partition: int, next_offset: int) -> None:
     if source is not None and source.offset >= next_offset:
         raise database_is_older(topics, partition, source.offset, next_offset)
 
