@@ -1,9 +1,10 @@
 """Settings of a processor: environment variables `PROCESSOR_…` (decision 17)."""
 
+import json
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, StringConstraints, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from processor.policy import PolicySettings
 from schemas.fields import Currency
@@ -21,11 +22,11 @@ class ProcessorSettings(ServiceSettings):
         description="unique and stable name of this process: after a restart it gets its partitions back at once"
     )
     group_id: InstanceId = Field(DEFAULT_GROUP_ID, description="Kafka consumer group of the processors")
-    currencies: frozenset[Currency] | None = Field(
+    currencies: Annotated[frozenset[Currency] | None, NoDecode] = Field(
         None,
         description="currencies that reserves may name, as a JSON list; unset: all",
     )
-    limits: dict[Currency, Limit] = Field(
+    limits: Annotated[dict[Currency, Limit], NoDecode] = Field(
         default_factory=dict,
         description="the most that one reserve may ask for, in base units by currency, as a JSON object",
     )
@@ -35,6 +36,15 @@ class ProcessorSettings(ServiceSettings):
         le=600,
         description="the watchdog restarts a process that has lag and made no progress for this long",
     )
+
+    @field_validator("currencies", "limits", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        """Read here, so that what is no JSON is an error of its variable like any other."""
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except (ValueError, RecursionError):
+            raise ValueError("must be JSON") from None
 
     @property
     def policy(self) -> PolicySettings:

@@ -242,6 +242,7 @@ async def test_a_key_that_is_none(system: System) -> None:
         ("ingress", "enterprise_id", "", "INGRESS_ENTERPRISE_ID"),
         ("ingress", "token_leeway_seconds", "soon", "INGRESS_TOKEN_LEEWAY_SECONDS"),
         ("processor", "limits", '{"BTC": -1}', "PROCESSOR_LIMITS"),
+        ("processor", "limits", "{", "PROCESSOR_LIMITS: must be JSON"),
         ("processor", "instance_id", "", "PROCESSOR_INSTANCE_ID"),
     ],
 )
