@@ -52,6 +52,13 @@ def _currency(value: str) -> str:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
+
+
 def utc_milliseconds(value: datetime) -> str:
     """ISO 8601, UTC, milliseconds, `Z` (contract, section 5)."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -90,6 +97,7 @@ Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[1-9][0-9]{0,7
 
 Instant = Annotated[
     AwareDatetime,
+    AfterValidator(_in_utc),
     PlainSerializer(
         lambda value: value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"), return_type=str
     ),

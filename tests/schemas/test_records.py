@@ -162,6 +162,8 @@ VALID = json.loads(encode_command(COMMANDS[0]))
         json.dumps(VALID | {"partnersConnectionId": "a\ud800b"}).encode(),
         json.dumps(VALID | {"receivedAt": "2026-11-21T12:00:00"}).encode(),
         json.dumps(VALID | {"receivedAt": 5}).encode(),
+        json.dumps(VALID | {"receivedAt": "9999-12-31T23:59:59-23:59"}).encode(),
+        json.dumps(VALID | {"deadline": "0001-01-01T00:00:00+23:59"}).encode(),
         json.dumps(VALID | {"command": "DeleteEverything"}).encode(),
         json.dumps(VALID | {"unknown": 1}).encode(),
         json.dumps(VALID | {"schemaVersion": "1"}).encode(),
