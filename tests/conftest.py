@@ -2,7 +2,7 @@
 
 import signal
 
-pytest_plugins = ["tests.support.servers", "tests.support.system"]
+pytest_plugins = ["tests.support.servers", "tests.support.system", "tests.support.siege"]
 
 # A job in the background inherits SIGINT as ignored and would hand that on to the processes that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from bitgo.client import SIGNATURE, reserve_body, sign
 from schemas.words import Kind
+from tests.support.raw import line_to
 from tests.support.system import ENTERPRISE, System
 
 PARTNERS = f"/api/network/v1/enterprises/{ENTERPRISE}/partners/allocations"
@@ -49,7 +50,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 async def test_tls(system: System) -> None:
     chain, secret = certificate(system.folder)
     await system.processor()
-    bitgo = await system.ingress(tls_certificate_file=str(chain), tls_key_file=str(secret))
+    bitgo = await system.ingress(tls_certificate_file=str(chain), tls_key_file=str(secret), receive_seconds="1")
     url = system.urls["ingress-0"].replace("http:", "https:")
     trust = ssl.create_default_context(cafile=str(chain))
     async with aiohttp.ClientSession() as session:
@@ -57,6 +58,8 @@ async def test_tls(system: System) -> None:
             assert (200, {"allocations": []}) == (response.status, await response.json())
         with pytest.raises(aiohttp.ClientError):
             await session.get(f"{url.replace('https', 'http')}{PARTNERS}")
+    async with line_to(url) as silent:
+        assert await silent.rest(5) == b""
 
 
 async def test_an_operator_needs_the_permission_to_read(system: System) -> None:
