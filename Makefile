@@ -11,7 +11,7 @@ SOURCES := schemas service ingress processor bitgo replay local cli tests docs
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test faults faults-full up check docs audit lock format clean
+.PHONY: help demo test faults faults-full fuzz up check docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ faults: $(VENV)/.dev ## everything breaks under load, then all is checked (MINUT
 
 faults-full: $(VENV)/.dev ## 20 minutes of it; the table goes into docs/reliability.md and the README
 	@$(BIN)/python -m tests.faults.run --minutes $(or $(MINUTES),20) --record $(if $(SEED),--seed $(SEED))
+
+SECONDS ?= 60
+fuzz: $(VENV)/.dev ## bad input for every parser, found by coverage (SECONDS=60 for each; ARGS=body chooses)
+	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, import rule, generated documents
 	@$(BIN)/ruff check $(SOURCES)
@@ -61,7 +65,7 @@ lock: $(VENV)/.dev ## resolve the dependencies again, with hashes
 		--python-version 3.11 --custom-compile-command 'make lock' --group build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## remove the virtual environment and the caches (not the data folder)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; name one with PYTHON=/path/to/python"; exit 1; }

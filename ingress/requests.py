@@ -77,10 +77,15 @@ async def read_model(request: web.Request, model: type[M]) -> M:
     body = await read_body(request)
     try:
         return model.model_validate(strict_json.loads(body))
-    except strict_json.NotJsonError as error:
-        raise bad_request([("", str(error))]) from None
-    except ValidationError as error:
-        raise bad_request([_field(each) for each in error.errors(include_url=False, include_context=False)]) from None
+    except (strict_json.NotJsonError, ValidationError) as error:
+        raise refusal(error) from None
+
+
+def refusal(error: strict_json.NotJsonError | ValidationError) -> ProblemError:
+    """400, with the fields that are wrong."""
+    if isinstance(error, strict_json.NotJsonError):
+        return bad_request([("", str(error))])
+    return bad_request([_field(each) for each in error.errors(include_url=False, include_context=False)])
 
 
 def _field(error: Any) -> tuple[str, str]:

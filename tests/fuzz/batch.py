@@ -1,0 +1,54 @@
+"""A batch of bytes in Kafka's format, as a fetch brings it: service/batches.py around aiokafka's decoder.
+
+Whatever the broker takes, which is a right checksum and records whose lengths and offsets are right: the same records
+as aiokafka's decoder in Python finds, in order, with every byte of the headers, and each of them goes through the
+processor. What the broker refuses is not tried: aiokafka's decoder in C reads beyond its buffer there, and dies.
+"""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.structs import TopicPartition
+
+from schemas.records import NewerSchemaError
+from service.batches import Patient, Unreadable
+from tests.fuzz.journey import through_the_batch
+from tests.support.foreign import ATTRIBUTES_AT, HEADER_BYTES, batch, sealed
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FRAME = batch((None, None, []))[:HEADER_BYTES]
+
+
+def check(data: bytes) -> None:
+    """The first two bytes are the batch's attributes, the next two the number of its records."""
+    attributes, count, records = data[:2].ljust(2, b"\0"), data[2:4].ljust(2, b"\0"), data[4:]
+    head = bytearray(FRAME)
+    head[8:12] = (HEADER_BYTES - 12 + len(records)).to_bytes(4, "big")
+    head[16] = 2
+    head[ATTRIBUTES_AT : ATTRIBUTES_AT + 2] = bytes([0, attributes[1] & 0x0F])
+    head[HEADER_BYTES - 2 : HEADER_BYTES] = count
+    raw = sealed(bytes(head) + records)
+    try:
+        expected = list(Patient(raw))
+    except Exception:  # noqa: BLE001 - then the broker would not have it
+        return
+    if [record.offset for record in expected] != list(range(len(expected))):
+        return
+    found = [record for record in _fetched(raw) if not isinstance(record.value, Unreadable)]
+    assert [_said(record) for record in expected] == [_said(record) for record in found]
+    for record in found:
+        with suppress(NewerSchemaError):
+            through_the_batch(record.key, record.value, list(record.headers), 0, NOON)
+
+
+def _fetched(raw: bytes) -> list[Any]:
+    records = fetcher.MemoryRecords(raw)
+    where = TopicPartition("topic", 0)
+    return list(PartitionRecords(where, records, [], -(2**62), None, None, check_crcs=True, isolation_level=0))
+
+
+def _said(record: Any) -> tuple[Any, ...]:
+    return record.offset, record.key, record.value, tuple(record.headers)
