@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 from typing import Final
 
+MANY: Final = 4
+"""Fewer than these never wait: where callers are few, a group that came together by chance would make the next ones
+wait for nobody."""
 ENOUGH: Final = 16
 """Nobody waits for more: larger groups hardly cost less, and two of them keep two processes at work."""
 
@@ -11,8 +14,8 @@ ENOUGH: Final = 16
 class Company:
     """For whoever takes what has come, group after group: waits for as many as came with the larger of two.
 
-    One caller alone never waits for others; many wait for each other, `seconds` at most. The larger of two, because
-    waves of different sizes come by turns: then the smaller one waits, until both come as one.
+    Few callers never wait for others; many wait for each other, `seconds` at most. The larger of two, because waves of
+    different sizes come by turns: then the smaller one waits, until both come as one.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -31,7 +34,8 @@ class Company:
 
     @property
     def _wanted(self) -> int:
-        return min(max(self._sizes), ENOUGH)
+        larger = max(self._sizes)
+        return min(larger, ENOUGH) if larger >= MANY else 0
 
     async def gathered(self, waiting: int) -> None:
         if waiting < self._wanted and self._seconds:

@@ -3,29 +3,28 @@
 import asyncio
 import time
 
-from service.company import ENOUGH, Company
+from service.company import ENOUGH, MANY, Company
 
 LONG = 20.0
 
 
-async def test_one_caller_alone_never_waits() -> None:
+async def test_few_callers_never_wait() -> None:
     company = Company(LONG)
     async with asyncio.timeout(LONG / 2):
-        for _ in range(5):
-            company.came(1)
+        for size in (1, 1, MANY - 1, 1, 2, 1):
             await company.gathered(1)
-            company.left(1)
+            company.left(size)
 
 
 async def test_many_wait_until_as_many_have_come_as_last_time() -> None:
     company = Company(LONG)
-    company.left(3)
+    company.left(MANY)
     waiting = asyncio.create_task(company.gathered(1))
     await asyncio.sleep(0.05)
-    company.came(2)
+    company.came(MANY - 1)
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    company.came(3)
+    company.came(MANY)
     async with asyncio.timeout(LONG / 2):
         await waiting
 
@@ -69,7 +68,7 @@ async def test_nobody_waits_longer_than_a_moment() -> None:
 
 async def test_who_is_asked_to_stop_waits_no_more() -> None:
     company = Company(LONG)
-    company.left(2)
+    company.left(MANY)
     waiting = asyncio.create_task(company.gathered(1))
     await asyncio.sleep(0)
     company.stop_waiting()
