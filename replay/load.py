@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.structs import RecordMetadata
 
 from replay.capture_file import CaptureFileError, Source, reading
@@ -87,6 +87,7 @@ class Load:
         self._times = Times()
         self._unacknowledged: set[Acknowledgement] = set()
         self._latest: dict[str, Acknowledgement] = {}
+        self._error: BaseException | None = None
         self.loaded = Loaded()
 
     async def run(self, settings: ServiceSettings, path: Path, report: Callable[[int], None]) -> None:
@@ -100,6 +101,7 @@ class Load:
                         await self._publish(producer, record)
                         report(1)
                 await self._acknowledged(self._unacknowledged, asyncio.ALL_COMPLETED)
+                self._check()
         except (NotAcknowledgedError, CaptureFileError) as error:
             self.loaded.failure = str(error)
         finally:
@@ -126,18 +128,30 @@ class Load:
     async def _send(self, producer: AIOKafkaProducer, record: Captured, changed: dict[str, Any]) -> Acknowledgement:
         while len(self._unacknowledged) >= self._orders.in_flight:
             await self._acknowledged(self._unacknowledged, asyncio.FIRST_COMPLETED)
+        self._check()
         self.loaded.sent += 1
         headers = [each for each in changed.pop("headers") if each[0] != REPLAYED_FROM]
         place = Position(self._source.topic, record.partition, record.offset)
+        changed["headers"] = [*headers, (REPLAYED_FROM, str(place).encode())]
         try:
-            acknowledgement: Acknowledgement = await producer.send(
-                self._target.topic, headers=[*headers, (REPLAYED_FROM, str(place).encode())], **changed
-            )
+            acknowledgement = await self._hand_over(producer, changed)
         except KafkaError as error:
             raise NotAcknowledgedError(f"{place} was not published: {_words(error)}") from error
         self._unacknowledged.add(acknowledgement)
         acknowledgement.add_done_callback(self._note)
         return acknowledgement
+
+    async def _hand_over(self, producer: AIOKafkaProducer, changed: dict[str, Any]) -> Acknowledgement:
+        """While the producer has no room for it, an acknowledgement is waited for."""
+        while True:
+            try:
+                acknowledgement: Acknowledgement = await producer.send(self._target.topic, **changed)
+            except KafkaTimeoutError:
+                if not self._unacknowledged:
+                    raise
+                await self._acknowledged(self._unacknowledged, asyncio.FIRST_COMPLETED)
+            else:
+                return acknowledgement
 
     def _changed(self, record: Captured, command: Command) -> dict[str, Any]:
         rewriter = self._orders.rewriter
@@ -159,7 +173,10 @@ class Load:
     def _note(self, acknowledgement: Acknowledgement) -> None:
         """A broker that had a record already acknowledges it too, without saying where it is."""
         self._unacknowledged.discard(acknowledgement)
-        if acknowledgement.cancelled() or acknowledgement.exception() is not None:
+        if acknowledgement.cancelled():
+            return
+        if error := acknowledgement.exception():
+            self._error = self._error or error
             return
         self.loaded.acknowledged += 1
         found = acknowledgement.result()
@@ -179,16 +196,17 @@ class Load:
         acknowledgement.add_done_callback(appended)
 
     async def _acknowledged(self, waited: AbstractSet[Acknowledgement], until: str) -> None:
-        """Raises NotAcknowledgedError when one fails, or half a minute brings none."""
+        """Raises NotAcknowledgedError when any record fails, or half a minute brings no acknowledgement."""
         while waited:
             done, waited = await asyncio.wait(waited, timeout=UNACKNOWLEDGED_SECONDS, return_when=until)
             if not done:
                 raise NotAcknowledgedError(f"Kafka has acknowledged nothing for {UNACKNOWLEDGED_SECONDS:.0f} s")
-            for each in done:
-                if error := each.exception():
-                    raise NotAcknowledgedError(f"a record was not acknowledged: {_words(error)}") from error
             if until == asyncio.FIRST_COMPLETED:
                 return
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise NotAcknowledgedError(f"a record was not acknowledged: {_words(self._error)}") from self._error
 
 
 def _appended_at(acknowledgement: Acknowledgement) -> datetime:

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from bitgo.client import reserve_body
 from replay.capture_file import Source, reading
 from replay.captured import Captured
 from replay.rewrite import Rewriter
 from schemas.records import key_of
-from schemas.topics import partition_of
+from schemas.topics import COMMANDS_SETTINGS, partition_of
 from schemas.words import Kind
+from service.kafka import admin
 from tests.replay.conftest import history
 from tests.support.cli import Ran, finish, interrupt_when, run, start
 from tests.support.system import System
@@ -336,3 +338,26 @@ async def test_loading_while_others_write(system: System, target: System, tmp_pa
     assert ran.status == 0
     expected = journal(system, Rewriter("s"))
     assert expected == journal(target) & expected
+
+
+async def test_a_record_that_the_target_does_not_take_ends_the_load(
+    system: System, target: System, tmp_path: Path
+) -> None:
+    """The target's topic takes shorter records than the captured one did."""
+    async with system.producer() as producer:
+        for n in range(20):
+            await producer.send_and_wait(system.topics.commands, bytes(50_000 if n == 5 else 5), partition=0)
+    await capture(system, tmp_path / "file")
+    async with admin(target.settings()) as client:
+        resource = ConfigResource(
+            ConfigResourceType.TOPIC, target.topics.commands, configs={"max.message.bytes": "20000"} | COMMANDS_SETTINGS
+        )
+        await client.alter_configs([resource])
+    ran = await load(target, tmp_path / "file", "--keep-undecodable", "--rate", 100)
+    assert ran.status == 1
+    assert "a record was not acknowledged: MessageSizeTooLargeError" in ran.out
+    acknowledged, unacknowledged, _, unsent = counts(ran.out)
+    assert unacknowledged >= 1
+    assert acknowledged + unacknowledged + unsent == 20
+    await target.caught_up()
+    assert acknowledged == len(target.rows("SELECT 1 FROM journal"))
