@@ -1,5 +1,7 @@
 """A connection to Kafka that was reset while something is written to it, on the event loop of our processes."""
 
+import asyncio
+
 import pytest
 import uvloop
 from aiokafka import conn
@@ -16,6 +18,7 @@ async def write_after_a_reset(kafka: str) -> None:
     assert isinstance(connection, conn.AIOKafkaConnection)
     try:
         connection._writer.transport.abort()
+        await asyncio.sleep(0)  # by now the transport is closed, and aiokafka's reader has not heard of it
         await connection.send(MetadataRequest([]))
     finally:
         connection.close()
