@@ -17,6 +17,7 @@ from typing import Final
 import psycopg
 
 from processor.app import SESSION_TIMEOUT_SECONDS
+from tests.faults.run.processes import started_at
 from tests.faults.run.proxy import END_OF_TRANSACTION, PRODUCE, Deed, Proxy, Trap, kafka_request, postgres_did
 from tests.faults.run.stage import Stage
 
@@ -50,8 +51,10 @@ def _one(stage: Stage, random: Random, name: str) -> str:
 
 
 def send(number: signal.Signals, name: str) -> Strike:
-    async def strike(stage: Stage, random: Random) -> float:
-        pid = stage.processes()[_one(stage, random, name)]
+    """To the oldest of that name: a supervisor lets one wait that dies twice within half a minute."""
+
+    async def strike(stage: Stage, _random: Random) -> float:
+        pid = min((pid for each, pid in stage.processes().items() if each.startswith(name)), key=started_at)
         at = time.monotonic()
         os.kill(pid, number)
         if name not in ("kafka", "postgres"):

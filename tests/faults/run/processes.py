@@ -14,6 +14,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def started_at(pid: int) -> int:
+    """In ticks since the machine started; 0 for who is gone."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return 0
+
+
 def environment(pid: int) -> dict[str, str]:
     with suppress(OSError):
         pairs = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
