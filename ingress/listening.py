@@ -24,6 +24,7 @@ from service.logs import logger
 
 HEADER_MAX_BYTES: Final = 16 * 1024
 HEADERS_MAX: Final = 128
+HEAD_MAX_BYTES: Final = 64 * 1024
 BACKLOG: Final = 1024
 OTHER_FILES: Final = 256
 """Descriptors for all but callers: brokers, database, health port, libraries."""
@@ -35,6 +36,23 @@ _log = logger("ingress")
 
 
 class _Connection(web.RequestHandler):
+    __slots__ = ("_head_bytes",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Close who sends more than a head may be and has not come to the end of it."""
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done():  # aiohttp has a request in hand
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX_BYTES:
+            measures.CLOSED.labels("head_too_large").inc()
+            self.force_close()
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -1,7 +1,6 @@
 """An ingress with short limits, a caller of good faith beside the others, and a look at its log at the end."""
 
 import json
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from bitgo.client import SIGNATURE, BitGo, reserve_body
 from schemas.words import Kind
 from tests.support.servers import Servers
-from tests.support.system import System, running_system
+from tests.support.system import System, shared_system
 
 RECEIVE_SECONDS = 1.0
 IDLE_SECONDS = 1.5
@@ -60,15 +59,12 @@ async def answers(bitgo: BitGo) -> None:
 async def besieged(
     servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Besieged]:
-    name = f"besieged_{uuid.uuid4().hex}"
-    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    folder = tmp_path_factory.mktemp("besieged")
     limits = {
         "receive_seconds": str(RECEIVE_SECONDS),
         "idle_seconds": str(IDLE_SECONDS),
         "connections_max": str(CONNECTIONS),
     }
-    async with running_system(servers, servers.database_url(name), folder) as system:
+    async with shared_system(servers, template, tmp_path_factory.mktemp("besieged")) as system:
         await system.processor(wait=False)
         bitgo = await system.ingress(wait=False, **limits)
         for each in system.health:

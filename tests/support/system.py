@@ -208,6 +208,15 @@ async def running_system(
             yield system
 
 
+@asynccontextmanager
+async def shared_system(servers: Servers, template: str, folder: Path) -> AsyncIterator[System]:
+    """A system without any process yet, for several tests; ids are new in each, so they do not disturb each other."""
+    name = f"shared_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    async with running_system(servers, servers.database_url(name), folder) as started:
+        yield started
+
+
 @pytest.fixture
 async def system(servers: Servers, database_url: str, tmp_path: Path) -> AsyncIterator[System]:
     """A system without any process yet, for one test."""

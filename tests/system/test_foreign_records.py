@@ -1,66 +1,103 @@
 """What foreign clients of Kafka can append and aiokafka can not decode (decision 14): at most one partition stops."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-from bitgo.client import reserve_body
+import pytest
+
+from bitgo.client import BitGo, reserve_body
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
 from schemas.words import Kind
 from tests.support.foreign import append, batch, snappy
-from tests.support.system import System
+from tests.support.servers import Servers
+from tests.support.system import System, shared_system
 from tests.system.test_dead_letters import command
 
 NAME = b"a name that is no \xff\xfe text"
 
 
-async def test_a_header_whose_name_is_no_text_stops_nothing(system: System) -> None:
-    """A command with it is applied; what is no command becomes a dead letter with its bytes; restarts pass it."""
-    await system.processor()
-    good = command()
+@dataclass
+class Reached:
+    """A system whose topics others can write to."""
+
+    system: System
+    bitgo: BitGo
+
+
+@pytest.fixture(scope="module")
+async def reached(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reached]:
+    async with shared_system(servers, template, tmp_path_factory.mktemp("reached")) as system:
+        await system.processor(wait=False)
+        bitgo = await system.ingress(wait=False, answer_timeout_seconds="2")
+        for each in system.health:
+            await system.ready(each)
+        async with bitgo:
+            yield Reached(system, bitgo)
+
+
+async def test_a_header_whose_name_is_no_text_stops_nothing(reached: Reached) -> None:
+    """A command with it is applied; what is no command becomes a dead letter, with its bytes."""
+    system, good = reached.system, command()
     home = partition_of(key_of(good.allocation_id), 8)
-    async with await system.ingress() as bitgo:
-        body = reserve_body(Kind.ALLOCATION)
-        await bitgo.reserve(Kind.ALLOCATION, body)
-        raw = batch(
-            (key_of(good.allocation_id), encode_command(good), [(NAME, b"1")]), (b"key", b"junk", [(NAME, b"\xff")])
-        )
-        await append(system.kafka, system.topics.commands, home, [raw])
-        await append(system.kafka, system.topics.commands, (home + 1) % 8, [batch((b"key", None, [(NAME, None)]))])
-        await system.caught_up()
-        [letter, empty] = system.rows("SELECT * FROM dead_letter ORDER BY value NULLS LAST")
-        assert (b"key", b"junk", [NAME], [b"\xff"]) == (
-            letter["key"],
-            letter["value"],
-            letter["header_names"],
-            letter["header_values"],
-        )
-        assert ([NAME], [None]) == (empty["header_names"], empty["header_values"])
-        [row] = system.rows("SELECT outcome, reason FROM journal WHERE command_id = %s", good.command_id)
-        assert ("refused", "not_found") == (row["outcome"], row["reason"])
-        copied = await system.records(system.topics.dead_letters, 2)
-        assert {"a name that is no \\xff\\xfe text"} == {record.headers[0][0] for record in copied}
-        assert {b"\xff", None} == {record.headers[0][1] for record in copied}
-        await system.supervisor.remove("processor-0")
-        await system.processor()
-        assert (await bitgo.clear(Kind.ALLOCATION, body["allocationId"])).body["status"] == "cleared"
-    async with await system.ingress("ingress-1") as bitgo:
-        assert (await bitgo.release(Kind.ALLOCATION, body["allocationId"])).body["code"] == "already_cleared"
+    with_it = (key_of(good.allocation_id), encode_command(good), [(NAME, b"1")])
+    await append(system.kafka, system.topics.commands, home, [batch(with_it, (b"key", b"junk", [(NAME, b"\xff")]))])
+    await append(system.kafka, system.topics.commands, (home + 1) % 8, [batch((b"key", None, [(NAME, None)]))])
+    await system.caught_up()
+    [letter, empty] = system.rows("SELECT * FROM dead_letter ORDER BY value NULLS LAST")
+    assert (b"key", b"junk", [NAME], [b"\xff"]) == (
+        letter["key"],
+        letter["value"],
+        letter["header_names"],
+        letter["header_values"],
+    )
+    assert ([NAME], [None]) == (empty["header_names"], empty["header_values"])
+    [row] = system.rows("SELECT outcome, reason FROM journal WHERE command_id = %s", good.command_id)
+    assert ("refused", "not_found") == (row["outcome"], row["reason"])
+    copied = await system.records(system.topics.dead_letters, 2)
+    assert {"a name that is no \\xff\\xfe text"} == {record.headers[0][0] for record in copied}
+    assert {b"\xff", None} == {record.headers[0][1] for record in copied}
 
 
-async def test_a_codec_that_is_not_installed_halts_its_partition_and_the_others_go_on(system: System) -> None:
+async def test_foreign_records_are_passed_over_by_the_start_checks_and_the_relay(reached: Reached) -> None:
+    """The last command of a partition has such a header, and others have written behind our last event."""
+    system, odd, body = reached.system, command(), reserve_body(Kind.ALLOCATION)
+    await reached.bitgo.reserve(Kind.ALLOCATION, body)
+    partition = partition_of(key_of(body["allocationId"]), 8)
+    await system.records(system.topics.events, 1)
+    key = key_of(odd.allocation_id)
+    last = batch((key, encode_command(odd), [(NAME, b"1")]))
+    await append(system.kafka, system.topics.commands, partition_of(key, 8), [last])
+    await system.caught_up()
+    await system.supervisor.remove("processor-0")
+    foreign = [batch((None, None, [])), batch((b"key", b"junk", [(NAME, b"1")])), snappy(batch((b"key", b"junk", [])))]
+    await append(system.kafka, system.topics.events, partition, foreign * 5)
+    async with system.producer() as producer:
+        await producer.send_and_wait(system.topics.events, b"", partition=partition, headers=[("ce_id", b"a/b/c")])
     await system.processor()
-    before = command()
-    home = partition_of(key_of(before.allocation_id), 8)
+    cleared = await reached.bitgo.clear(Kind.ALLOCATION, body["allocationId"])
+    assert (200, "cleared") == (cleared.status, cleared.body["status"])
+    found = await system.records(system.topics.events, 18)
+    ours = [record for record in found if dict(record.headers).get("ce_subject") == body["allocationId"].encode()]
+    assert [b"allocations.AllocationReserved", b"allocations.AllocationCleared"] == [
+        dict(record.headers)["ce_type"] for record in ours
+    ]
+
+
+async def test_a_codec_that_is_not_installed_halts_its_partition_and_the_others_go_on(reached: Reached) -> None:
+    """The last test here: the partition stays halted."""
+    system, before = reached.system, command()
     key = key_of(before.allocation_id)
+    home = partition_of(key, 8)
     packed = snappy(batch((key, encode_command(command(before.allocation_id)), [])))
     at = await append(system.kafka, system.topics.commands, home, [batch((key, encode_command(before), [])), packed])
-    async with await system.ingress(answer_timeout_seconds="1") as bitgo:
-        answers: dict[bool, set[tuple[int, str]]] = {True: set(), False: set()}
-        while not (answers[True] and answers[False]):
-            body = reserve_body(Kind.ALLOCATION)
-            reply = await bitgo.reserve(Kind.ALLOCATION, body)
-            there = partition_of(key_of(body["allocationId"]), 8) == home
-            answers[there].add((reply.status, reply.body.get("code") or reply.body["status"]))
+    answers: dict[bool, set[tuple[int, str]]] = {True: set(), False: set()}
+    while not (answers[True] and answers[False]):
+        body = reserve_body(Kind.ALLOCATION)
+        reply = await reached.bitgo.reserve(Kind.ALLOCATION, body)
+        there = partition_of(key_of(body["allocationId"]), 8) == home
+        answers[there].add((reply.status, reply.body.get("code") or reply.body["status"]))
     assert {True: {(503, "outcome_pending")}, False: {(200, "reserved")}} == answers
     status, document = await system.readyz("processor-0")
     reason = document["problems"][f"partition {home}"]
@@ -70,32 +107,5 @@ async def test_a_codec_that_is_not_installed_halts_its_partition_and_the_others_
     assert 1 == (await system.metrics("processor-0"))[f'processor_partition_halted{{partition="{home}"}}']
     [row] = system.rows("SELECT next_offset FROM watermark WHERE partition = %s", home)
     assert at == row["next_offset"]
-    await asyncio.sleep(1)
-    assert [] == system.ended
-
-
-async def test_foreign_records_among_the_events_are_passed_over(system: System) -> None:
-    """The relay resumes after its own last event, and the start checks look at that one too."""
-    await system.processor()
-    async with await system.ingress() as bitgo:
-        body = reserve_body(Kind.ALLOCATION)
-        await bitgo.reserve(Kind.ALLOCATION, body)
-        partition = partition_of(key_of(body["allocationId"]), 8)
-        await system.records(system.topics.events, 1)
-        await system.supervisor.remove("processor-0")
-        foreign = [
-            batch((None, None, [])),
-            batch((b"key", b"junk", [(NAME, b"1")])),
-            batch((b"key", b"junk", [])),
-            snappy(batch((b"key", b"junk", []))),
-        ]
-        await append(system.kafka, system.topics.events, partition, foreign * 5)
-        async with system.producer() as producer:
-            await producer.send_and_wait(system.topics.events, b"", partition=partition, headers=[("ce_id", b"a/b/c")])
-        await system.processor()
-        await bitgo.clear(Kind.ALLOCATION, body["allocationId"])
-    found = await system.records(system.topics.events, 23)
-    ours = [record for record in found if dict(record.headers).get("ce_subject") == body["allocationId"].encode()]
-    assert [b"allocations.AllocationReserved", b"allocations.AllocationCleared"] == [
-        dict(record.headers)["ce_type"] for record in ours
-    ]
+    await asyncio.sleep(0.5)
+    assert ("processor-0", 1) not in system.ended

@@ -37,6 +37,18 @@ async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(besieged: Besieg
     assert before + 1 == await besieged.metric('ingress_connections_closed_total{reason="no_request"}')
 
 
+async def test_a_head_that_does_not_end_is_not_kept(besieged: Besieged) -> None:
+    """Each of its lines is within the limit, and so is their number."""
+    metric = 'ingress_connections_closed_total{reason="head_too_large"}'
+    before, header = await besieged.metric(metric), b": " + b"a" * 16_000 + b"\r\n"
+    started = time.monotonic()
+    async with line_to(besieged.url) as line:
+        await line.send(besieged.request(b"")[:-2] + b"".join(b"X-%d" % number + header for number in range(100)))
+        assert await line.rest() == b""
+    assert time.monotonic() - started < RECEIVE_SECONDS
+    assert before + 1 == await besieged.metric(metric)
+
+
 async def test_a_second_request_that_comes_byte_by_byte_is_not_waited_for_either(besieged: Besieged) -> None:
     async with line_to(besieged.url) as line, asyncio.TaskGroup() as tasks:
         await line.send(besieged.request(b"{}", signed=False))
