@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 
 from processor.store import Connection
-from schemas.records import Position, dead_letter_headers, encode_event, event_headers, key_of
+from schemas.records import Position, dead_letter_headers, encode_event, event_headers, header_name, key_of, sendable
 from schemas.topics import Topics
 from schemas.words import ParkReason
 from service.kafka import last_sources
@@ -71,15 +71,14 @@ def outboxes(topics: Topics) -> list[Outbox]:
 
     def dead_letter(partition: int, row: tuple[Any, ...]) -> dict[str, Any]:
         offset, key, value, names, values, reason = row
-        headers = [
-            (name.decode("utf-8", "backslashreplace"), content) for name, content in zip(names, values, strict=True)
-        ]
+        headers = [(header_name(name), content) for name, content in zip(names, values, strict=True)]
+        source = Position(topics.commands, partition, offset)
         return {
             "topic": topics.dead_letters,
             "partition": partition,
             "key": key,
             "value": value,
-            "headers": dead_letter_headers(headers, Position(topics.commands, partition, offset), ParkReason(reason)),
+            "headers": dead_letter_headers(sendable(headers), source, ParkReason(reason)),
         }
 
     return [

@@ -16,6 +16,7 @@ from processor.batch import Batch, LedgerRow, Parked, Record, Tables, Wanted, Wa
 from processor.journal import JournalRow
 from processor.machine import Allocation, Extras, State, Tombstone
 from schemas.commands import Amount, Edition
+from schemas.records import header_name_bytes
 from schemas.words import Kind, Rejection, Status
 from service.sql import statements
 
@@ -245,7 +246,7 @@ def _dead_letter(record: Record, parked: Parked) -> dict[str, Any]:
         "reason": parked.reason,
         "key": record.key,
         "value": record.value,
-        "header_names": [name.encode("utf-8", "surrogateescape") for name, _ in record.headers],
+        "header_names": [header_name_bytes(name) for name, _ in record.headers],
         "header_values": [value for _, value in record.headers],
         "recorded_at": record.recorded_at,
     }

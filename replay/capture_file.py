@@ -13,7 +13,6 @@ Written and read as a stream: one block is in memory.
 
 import contextlib
 import hashlib
-import json
 import os
 import struct
 import zlib
@@ -53,6 +52,10 @@ class Source(BaseModel):
     ranges: dict[int, tuple[NonNegativeInt, NonNegativeInt]]
 
 
+class _End(BaseModel):
+    records: NonNegativeInt
+
+
 class CaptureWriter:
     """Writes one capture; without `finish` no reader takes it for a whole one."""
 
@@ -73,7 +76,7 @@ class CaptureWriter:
 
     def finish(self) -> None:
         self._flush()
-        self._write_block(_END, json.dumps({"records": self.counts.total()}).encode())
+        self._write_block(_END, _End(records=self.counts.total()).model_dump_json().encode())
 
     def _flush(self) -> None:
         if self._raw:
@@ -180,7 +183,11 @@ class CaptureReader:
         return found
 
     def _check_end(self, content: bytes) -> None:
-        if json.loads(content)["records"] != self.read:
+        try:
+            records = _End.model_validate_json(content).records
+        except ValidationError as error:
+            raise self._error("has an end that does not say how many records there are") from error
+        if records != self.read:
             raise self._error("says of its end another number of records")
         if self._file.read(1):
             raise self._error("goes on behind its end")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from schemas.records import header_name, header_name_bytes
+
 LOG_APPEND_TIME: Final = 1
 """The timestamp type of what was stamped by the broker."""
 RECORD_MAX_BYTES: Final = 64 * 1024 * 1024
@@ -13,6 +15,8 @@ RECORD_MAX_BYTES: Final = 64 * 1024 * 1024
 _FIXED: Final = struct.Struct(">iqqbi")
 _LENGTH: Final = struct.Struct(">i")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST_MS: Final = -62_135_596_800_000
+_LATEST_MS: Final = 253_402_300_799_999
 _ABSENT: Final = -1
 
 CapturedHeaders = tuple[tuple[str, bytes | None], ...]
@@ -32,7 +36,8 @@ class Captured:
 
     @property
     def recorded_at(self) -> datetime:
-        return _EPOCH + timedelta(milliseconds=self.timestamp_ms)
+        """The nearest instant there is: writers may claim any."""
+        return _EPOCH + timedelta(milliseconds=min(max(self.timestamp_ms, _EARLIEST_MS), _LATEST_MS))
 
 
 class MalformedError(ValueError):
@@ -46,7 +51,7 @@ def encode_record(record: Captured) -> bytes:
     )
     parts = [fixed, *_packed(record.key), *_packed(record.value)]
     for name, value in record.headers:
-        parts += [*_packed(name.encode()), *_packed(value)]
+        parts += [*_packed(header_name_bytes(name)), *_packed(value)]
     encoded = b"".join(parts)
     if len(encoded) > RECORD_MAX_BYTES:
         raise ValueError(f"a record of {len(encoded)} bytes is longer than the {RECORD_MAX_BYTES} that a file carries")
@@ -74,8 +79,8 @@ def _decode(raw: bytes, at: int) -> tuple[Captured, int]:
         for _ in range(count):
             name, at = _content(raw, at)
             content, at = _content(raw, at)
-            headers.append(((name or b"").decode(), content))
-    except (struct.error, UnicodeDecodeError) as error:
+            headers.append((header_name(name or b""), content))
+    except struct.error as error:
         raise MalformedError(str(error)) from error
     return Captured(partition, offset, timestamp_ms, timestamp_type, key, value, tuple(headers)), at
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 
 from schemas.fields import BODY_MAX_BYTES
-from schemas.records import NewerSchemaError, ParkedError, read_command
+from schemas.records import NewerSchemaError, ParkedError, header_name, read_command
 from schemas.words import ParkReason
 from service.sql import statements
 
@@ -60,7 +60,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of a dead letter. Header names are text in Kafka; a value may be absent."""
+    """The bytes of a dead letter. A value may be absent."""
 
     key: bytes | None
     value: bytes | None
@@ -126,7 +126,7 @@ async def load_content(connection: Connection, letter: DeadLetter) -> Content:
     if row is None:
         raise RefusedError("the dead letter is gone: the tables were made anew meanwhile")
     key, value, names, values = row
-    return Content(key, value, [(name.decode(), content) for name, content in zip(names, values, strict=True)])
+    return Content(key, value, [(header_name(name), content) for name, content in zip(names, values, strict=True)])
 
 
 async def open_of_id(connection: Connection, allocation_id: str) -> list[tuple[int, int]]:

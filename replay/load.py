@@ -25,7 +25,7 @@ from replay.producer import producing
 from replay.rewrite import Rewriter
 from replay.times import Times
 from schemas.commands import Command
-from schemas.records import Position, encode_command, key_of
+from schemas.records import Position, encode_command, key_of, sendable
 from schemas.topics import partition_of
 from service.settings import ServiceSettings
 
@@ -130,7 +130,7 @@ class Load:
             await self._acknowledged(self._unacknowledged, asyncio.FIRST_COMPLETED)
         self._check()
         self.loaded.sent += 1
-        headers = [each for each in changed.pop("headers") if each[0] != REPLAYED_FROM]
+        headers = [each for each in sendable(changed.pop("headers")) if each[0] != REPLAYED_FROM]
         place = Position(self._source.topic, record.partition, record.offset)
         changed["headers"] = [*headers, (REPLAYED_FROM, str(place).encode())]
         try:

@@ -33,7 +33,7 @@ from replay.dead_letters import (
 )
 from replay.outcomes import NotAppliedError, wait_applied
 from replay.retried import RETRY_OF, command_of, retried
-from schemas.records import Position, encode_command, key_of
+from schemas.records import Position, encode_command, key_of, sendable
 from schemas.topics import partition_of
 from schemas.words import Refusal
 from service.log_checks import LogIdentity
@@ -127,7 +127,7 @@ class Retrier:
                 "log_end": begun.log_end,
             },
         )
-        headers = [each for each in content.headers if each[0] != RETRY_OF]
+        headers = [each for each in sendable(content.headers) if each[0] != RETRY_OF]
         return begun, {
             "topic": self.identity.commands_topic,
             "partition": home,

@@ -1,6 +1,7 @@
 """The one place that encodes, decodes and keys what is written to Kafka."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +15,7 @@ from schemas.events import EVENT_SOURCE, AnyEvent, Event, Facts
 from schemas.topics import partition_of
 from schemas.words import ParkReason
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
 
 _COMMAND: Final[TypeAdapter[AnyCommand]] = TypeAdapter(AnyCommand)
 _EVENT: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)
@@ -152,6 +153,20 @@ def event_headers(event: dict[str, Any], position: Position, journal_hash: bytes
         ("content-type", b"application/json"),
         ("journalhash", journal_hash.hex().encode()),
     ]
+
+
+def header_name(raw: bytes) -> str:
+    """A header's name as text. Kafka means UTF-8 and does not see to it: other bytes are surrogate escapes."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def header_name_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def sendable(headers: Iterable[tuple[str, bytes | None]]) -> Headers:
+    """Headers as a producer of ours can write them: bytes of names that are no text become escapes with backslashes."""
+    return [(header_name_bytes(name).decode("utf-8", "backslashreplace"), content) for name, content in headers]
 
 
 def dead_letter_headers(headers: Headers, position: Position, reason: ParkReason) -> Headers:

@@ -19,6 +19,7 @@ from replay.capture_file import (
     writing,
 )
 from replay.captured import Captured
+from schemas.records import header_name
 
 SOURCE = Source(
     cluster_id="cluster",
@@ -28,7 +29,7 @@ SOURCE = Source(
     captured_at=datetime(2026, 11, 21, 12, tzinfo=UTC),
     ranges={0: (0, 5), 7: (2, 9)},
 )
-NAMES = st.text(max_size=20)
+NAMES = st.text(max_size=20) | st.binary(max_size=20).map(header_name)
 BYTES = st.none() | st.binary(max_size=200)
 RECORDS = st.builds(
     Captured,
