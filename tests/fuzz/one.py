@@ -9,7 +9,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy
 
 from tests.fuzz.mutator import mutate
 
-OURS = ["schemas", "ingress", "processor", "service", "cli", "jwt"]
+OURS = ["schemas", "ingress", "processor", "service", "cli", "replay", "jwt"]
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CORPUS = HERE / "corpus"
 LEARNED = ROOT / ".fuzz"
-TARGETS = ("body", "token", "record", "batch", "settings")
+TARGETS = ("body", "token", "record", "batch", "capture", "settings")
 
 INPUT_MAX_BYTES = 4096
 INPUT_MAX_SECONDS = 5
