@@ -23,14 +23,7 @@ FRAME = batch((None, None, []))[:HEADER_BYTES]
 
 
 def check(data: bytes) -> None:
-    """The first two bytes are the batch's attributes, the next two the number of its records."""
-    attributes, count, records = data[:2].ljust(2, b"\0"), data[2:4].ljust(2, b"\0"), data[4:]
-    head = bytearray(FRAME)
-    head[8:12] = (HEADER_BYTES - 12 + len(records)).to_bytes(4, "big")
-    head[16] = 2
-    head[ATTRIBUTES_AT : ATTRIBUTES_AT + 2] = bytes([0, attributes[1] & 0x0F])
-    head[HEADER_BYTES - 2 : HEADER_BYTES] = count
-    raw = sealed(bytes(head) + records)
+    raw = framed(data)
     try:
         expected = list(Patient(raw))
     except Exception:  # noqa: BLE001 - then the broker would not have it
@@ -42,6 +35,16 @@ def check(data: bytes) -> None:
     for record in found:
         with suppress(NewerSchemaError):
             through_the_batch(record.key, record.value, list(record.headers), 0, NOON)
+
+
+def framed(data: bytes) -> bytes:
+    """The first two bytes are the batch's attributes, the next two the number of its records."""
+    attributes, count, records = data[:2].ljust(2, b"\0"), data[2:4].ljust(2, b"\0"), data[4:]
+    head = bytearray(FRAME)
+    head[8:12] = (HEADER_BYTES - 12 + len(records)).to_bytes(4, "big")
+    head[ATTRIBUTES_AT : ATTRIBUTES_AT + 2] = bytes([0, attributes[1] & 0x0F])
+    head[HEADER_BYTES - 2 : HEADER_BYTES] = count
+    return sealed(bytes(head) + records)
 
 
 def _fetched(raw: bytes) -> list[Any]:

@@ -14,6 +14,12 @@ Record = tuple[bytes | None, bytes | None, list[tuple[bytes, bytes | None]]]
 """Key, value, headers: the names of headers are bytes."""
 
 HEADER_BYTES = 61
+
+
+class RefusedError(Exception):
+    """The broker did not take it."""
+
+
 CRC_AT, ATTRIBUTES_AT = 17, 21
 SNAPPY = 2
 
@@ -71,7 +77,8 @@ async def append(kafka: str, topic: str, partition: int, raws: Sequence[bytes]) 
             )
             response: Any = await client.send(leader, request)
             [(_, [(_, error, offset, *_)])] = response.topics
-            assert error == 0, error
+            if error:
+                raise RefusedError(error)
     finally:
         await client.close()
     return int(offset)

@@ -1,16 +1,20 @@
 """What foreign clients of Kafka can append and aiokafka can not decode (decision 14): at most one partition stops."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from bitgo.client import BitGo, reserve_body
-from schemas.records import encode_command, key_of
+from replay.capture_file import reading
+from schemas.records import encode_command, header_name_bytes, key_of
 from schemas.topics import partition_of
 from schemas.words import Kind
-from tests.support.foreign import append, batch, snappy
+from tests.fuzz.batch import framed
+from tests.fuzz.run import CORPUS
+from tests.support.cli import run
+from tests.support.foreign import HEADER_BYTES, RefusedError, append, batch, sealed, snappy
 from tests.support.servers import Servers
 from tests.support.system import System, shared_system
 from tests.system.test_dead_letters import command
@@ -37,7 +41,13 @@ async def reached(servers: Servers, template: str, tmp_path_factory: pytest.Temp
             yield Reached(system, bitgo)
 
 
-async def test_a_header_whose_name_is_no_text_stops_nothing(reached: Reached) -> None:
+async def captured(system: System, folder: Path) -> Path:
+    ran = await run("capture", folder / "capture", "--kafka", system.kafka, "--prefix", system.prefix)
+    assert ran.status == 0, ran
+    return folder / "capture"
+
+
+async def test_a_header_whose_name_is_no_text_stops_nothing(reached: Reached, tmp_path: Path) -> None:
     """A command with it is applied; what is no command becomes a dead letter, with its bytes."""
     system, good = reached.system, command()
     home = partition_of(key_of(good.allocation_id), 8)
@@ -58,6 +68,21 @@ async def test_a_header_whose_name_is_no_text_stops_nothing(reached: Reached) ->
     copied = await system.records(system.topics.dead_letters, 2)
     assert {"a name that is no \\xff\\xfe text"} == {record.headers[0][0] for record in copied}
     assert {b"\xff", None} == {record.headers[0][1] for record in copied}
+    shown = await run("dead-letters", "show", home, letter["offset"], "--postgres", system.database_url)
+    assert (0, True) == (shown.status, "text: \\xff" in shown.out), shown
+    with reading(await captured(system, tmp_path)) as capture:
+        names = {header_name_bytes(name) for record in capture for name, _ in record.headers}
+    assert NAME in names
+
+
+@pytest.mark.parametrize("name", ["found-a-key-longer-than-the-batch", "found-a-header-longer-than-the-batch"])
+async def test_what_would_end_aiokafka_is_refused_by_the_broker(reached: Reached, name: str) -> None:
+    """Its decoder in C reads beyond its buffer there; tests/fuzz/batch.py rests on this refusal."""
+    raw = framed((CORPUS / "batch" / name).read_bytes())
+    count = int.from_bytes(raw[HEADER_BYTES - 4 : HEADER_BYTES], "big")
+    with_its_count = raw[:23] + (count - 1).to_bytes(4, "big") + raw[27:]
+    with pytest.raises(RefusedError):
+        await append(reached.system.kafka, reached.system.topics.commands, 0, [sealed(with_its_count)])
 
 
 async def test_foreign_records_are_passed_over_by_the_start_checks_and_the_relay(reached: Reached) -> None:
@@ -85,7 +110,9 @@ async def test_foreign_records_are_passed_over_by_the_start_checks_and_the_relay
     ]
 
 
-async def test_a_codec_that_is_not_installed_halts_its_partition_and_the_others_go_on(reached: Reached) -> None:
+async def test_a_codec_that_is_not_installed_halts_its_partition_and_the_others_go_on(
+    reached: Reached, tmp_path: Path
+) -> None:
     """The last test here: the partition stays halted."""
     system, before = reached.system, command()
     key = key_of(before.allocation_id)
@@ -107,5 +134,6 @@ async def test_a_codec_that_is_not_installed_halts_its_partition_and_the_others_
     assert 1 == (await system.metrics("processor-0"))[f'processor_partition_halted{{partition="{home}"}}']
     [row] = system.rows("SELECT next_offset FROM watermark WHERE partition = %s", home)
     assert at == row["next_offset"]
-    await asyncio.sleep(0.5)
+    ran = await run("capture", tmp_path / "capture", "--kafka", system.kafka, "--prefix", system.prefix)
+    assert (78, True) == (ran.status, f"{system.topics.commands}/{home}/{at} can not be decoded" in ran.err), ran
     assert ("processor-0", 1) not in system.ended

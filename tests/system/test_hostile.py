@@ -4,10 +4,11 @@ import asyncio
 import gzip
 import json
 import time
+import uuid
 
 import pytest
 
-from bitgo.client import reserve_body
+from bitgo.client import BitGo, reserve_body
 from schemas.words import Kind
 from tests.support.raw import line_to
 from tests.support.siege import Besieged, is_a_short_no, status
@@ -110,6 +111,10 @@ async def test_a_compressed_body_is_not_unpacked(besieged: Besieged, *, signed: 
         started = time.monotonic()
         assert (415 if signed else 401) == status(await line.answer())
     assert time.monotonic() - started < 0.5
+    path, headers = f"/bitgo/v1/allocation/{uuid.uuid4()}/clear", {"Content-Encoding": "gzip"}
+    async with BitGo(besieged.url, besieged.bitgo.key) as bitgo:
+        ignored = await bitgo.call("PUT", path, bitgo.headers() | headers, data=bomb[:65_000])
+    assert (404, "not_found") == (ignored.status, ignored.body["code"])
     await besieged.answers()
 
 
