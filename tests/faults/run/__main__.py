@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from local.report import LocalError
 from tests.faults.run.catalog import BY_NAME, FAULTS
+from tests.faults.run.disk import throw_away
 from tests.faults.run.play import Options, play
 
 
@@ -44,7 +44,7 @@ def main(
     except LocalError as error:
         raise click.ClickException(str(error)) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        throw_away(folder)
     sys.exit(not clean)
 
 

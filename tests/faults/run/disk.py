@@ -16,6 +16,13 @@ SIZE_BYTES: Final = 12 << 30
 CLONE_NEWNS: Final = 0x00020000
 
 
+def throw_away(folder: Path) -> None:
+    """A run's folder, with the disk that may be mounted in it."""
+    if (folder / "data").is_mount():
+        subprocess.run(("umount", "--lazy", str(folder / "data")), check=False)  # noqa: S603, S607 - our own argv
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Disk:
     """`folder` is where the data goes, on a disk of its own or not; `why_not` says why not."""
 
