@@ -144,7 +144,9 @@ def _say(loaded: Loaded, plan: Plan) -> None:
         f"skipped {loaded.skipped} undecodable, not sent {left}; {loaded.seconds:.1f} s, {rate:.0f}/s"
     )
     if loaded.failure:
-        click.echo(f"{loaded.failure}. Load FILE again with the same ids: what is there already is not applied twice")
+        click.echo(
+            f"{loaded.failure}. With the same ids FILE can be loaded again: what is there is repeated or refused"
+        )
 
 
 async def _count(settings: ServiceSettings, loaded: Loaded) -> int:

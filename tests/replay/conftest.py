@@ -1,7 +1,9 @@
 """Two systems on the same servers: one that is captured, and one to load into."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,32 @@ from tests.support.system import System, running_system
 @pytest.fixture
 async def target(servers: Servers, template: str, tmp_path: Path) -> AsyncIterator[System]:
     """A system with five partitions, whose processor has started."""
+    async with _another(servers, template, tmp_path, 5) as system:
+        yield system
+
+
+@pytest.fixture
+async def narrow(servers: Servers, template: str, tmp_path: Path) -> AsyncIterator[System]:
+    """One with a single partition: it applies in the order in which it is loaded, at any pace."""
+    async with _another(servers, template, tmp_path, 1) as system:
+        yield system
+
+
+@asynccontextmanager
+async def _another(servers: Servers, template: str, folder: Path, partitions: int) -> AsyncIterator[System]:
     name = f"target_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    async with running_system(servers, servers.database_url(name), tmp_path / "target", partitions=5) as system:
+    async with running_system(servers, servers.database_url(name), folder / "target", partitions) as system:
         await system.processor("target-0")
         yield system
     servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def history(system: System) -> None:
-    """Commands of every outcome, and records that are no commands, in the log of a fresh system."""
+async def history(system: System, pause_seconds: float = 0.0) -> None:
+    """Commands of every outcome, and records that are no commands, in the log of a fresh system.
+
+    The pause is before what needs the balance that came of what was before.
+    """
     await system.processor()
     async with await system.ingress() as bitgo:
         account: dict[str, Any] = {"connectionId": str(uuid.uuid4()), "clientId": str(uuid.uuid4())}
@@ -35,6 +53,7 @@ async def history(system: System) -> None:
             await bitgo.reserve(Kind.ALLOCATION, funded)
             await bitgo.clear(Kind.ALLOCATION, funded["allocationId"])
             await bitgo.release(Kind.ALLOCATION, funded["allocationId"])
+        await asyncio.sleep(pause_seconds)
         taken = reserve_body(Kind.DEALLOCATION, 7, **account)
         for verb in (None, Verb.RELEASE, None, Verb.CLEAR, None):
             if verb is None:

@@ -59,7 +59,7 @@ def counts(said: str) -> tuple[int, ...]:
 
 
 async def test_a_capture_is_applied_elsewhere_with_the_same_outcomes_as_often_as_one_likes(
-    system: System, target: System, tmp_path: Path
+    system: System, narrow: System, tmp_path: Path
 ) -> None:
     await history(system)
     file = tmp_path / "commands.capture"
@@ -75,31 +75,41 @@ async def test_a_capture_is_applied_elsewhere_with_the_same_outcomes_as_often_as
 
     expected: Counter[tuple[Any, ...]] = Counter()
     for seed, pace in (("one", ["--fast"]), ("two", ["--speed", "3"]), ("three", ["--rate", "100"])):
-        loaded = await load(target, file, "--rewrite-ids", seed, "--postgres", target.database_url, *pace)
+        loaded = await load(narrow, file, "--rewrite-ids", seed, "--postgres", narrow.database_url, *pace)
         assert (0, (commands, 0, 3, 0)) == (loaded.status, counts(loaded.out)), loaded
         expected += journal(system, Rewriter(seed))
-        assert expected == journal(target)
-    assert [] == target.rows("SELECT 1 FROM dead_letter")
+        assert expected == journal(narrow)
+    assert [] == narrow.rows("SELECT 1 FROM dead_letter")
     balances = "SELECT sum(available) AS available, sum(held) AS held FROM account"
-    assert [{name: 3 * total for name, total in row.items()} for row in system.rows(balances)] == target.rows(balances)
+    assert [{name: 3 * total for name, total in row.items()} for row in system.rows(balances)] == narrow.rows(balances)
 
-    again = await load(target, file, "--rewrite-ids", "one", "--fast", "--postgres", target.database_url)
+    again = await load(narrow, file, "--rewrite-ids", "one", "--fast", "--postgres", narrow.database_url)
     assert again.status == 0
     assert not re.search(r"^  applied", again.out, re.MULTILINE), again.out
 
 
-async def test_without_new_ids_a_capture_goes_elsewhere_but_not_back(
+async def test_at_the_captured_pace_the_outcomes_are_the_same_across_partitions(
     system: System, target: System, tmp_path: Path
+) -> None:
+    await history(system, pause_seconds=2)
+    await capture(system, tmp_path / "file")
+    loaded = await load(target, tmp_path / "file", "--rewrite-ids", "s", "--postgres", target.database_url)
+    assert loaded.status == 0, loaded
+    assert journal(system, Rewriter("s")) == journal(target)
+
+
+async def test_without_new_ids_a_capture_goes_elsewhere_but_not_back(
+    system: System, narrow: System, tmp_path: Path
 ) -> None:
     await history(system)
     file = tmp_path / "commands.capture"
     await capture(system, file)
-    loaded = await load(target, file, "--fast", "--keep-undecodable", "--postgres", target.database_url)
+    loaded = await load(narrow, file, "--fast", "--keep-undecodable", "--postgres", narrow.database_url)
     assert loaded.status == 0, loaded
     assert "parked not_a_command" in loaded.out
-    assert journal(system) == journal(target)
+    assert journal(system) == journal(narrow)
     assert {(b"k", b"\x00junk %d" % n) for n in range(3)} == {
-        (row["key"], row["value"]) for row in target.rows("SELECT key, value FROM dead_letter")
+        (row["key"], row["value"]) for row in narrow.rows("SELECT key, value FROM dead_letter")
     }
 
     before = system.rows("SELECT * FROM watermark ORDER BY 1")
@@ -322,22 +332,22 @@ async def test_a_database_of_another_log_is_refused_before_anything_is_published
     assert [] == target.rows("SELECT 1 FROM journal")
 
 
-async def test_loading_while_others_write(system: System, target: System, tmp_path: Path) -> None:
+async def test_loading_while_others_write(system: System, narrow: System, tmp_path: Path) -> None:
     await history(system)
     await capture(system, tmp_path / "file")
     process = await start(
-        *("load", tmp_path / "file", "--kafka", target.kafka, "--prefix", target.prefix, "--rate", 40),
-        *("--rewrite-ids", "s", "--postgres", target.database_url),
+        *("load", tmp_path / "file", "--kafka", narrow.kafka, "--prefix", narrow.prefix, "--rate", 40),
+        *("--rewrite-ids", "s", "--postgres", narrow.database_url),
     )
-    async with await target.ingress() as bitgo:
-        while process.returncode is None and not target.rows("SELECT 1 FROM journal"):
+    async with await narrow.ingress() as bitgo:
+        while process.returncode is None and not narrow.rows("SELECT 1 FROM journal"):
             await asyncio.sleep(0.02)
         for _ in range(10):
             assert (await bitgo.reserve(Kind.ALLOCATION, reserve_body(Kind.ALLOCATION))).status == 200
     ran = await finish(process)
     assert ran.status == 0
     expected = journal(system, Rewriter("s"))
-    assert expected == journal(target) & expected
+    assert expected == journal(narrow) & expected
 
 
 async def test_a_record_that_the_target_does_not_take_ends_the_load(
