@@ -8,7 +8,7 @@ from datetime import datetime
 from processor.account import READS_ACCOUNT, Account, AccountKey, Movement, apply_decision, movement_of
 from processor.journal import JournalRow, status_of, version_of
 from processor.machine import Allocation, Applied, Decision, Refused, State, Tombstone, Verdict, decide, evolve
-from processor.policy import APPROVED_UNASKED, PolicySettings, judge
+from processor.policy import APPROVED_UNASKED, Judge
 from schemas.commands import Command, Reserve
 from schemas.events import AccountFact, Event, Facts, Opened, PolicyFact
 from schemas.records import Headers, ParkedError, decode_command, event_document, facts_document, traceparent_of
@@ -115,7 +115,7 @@ class Batch:
     `journal`, `ledger` and `dead_letters` are the rows to add.
     """
 
-    def __init__(self, loaded: Tables, policy: PolicySettings) -> None:
+    def __init__(self, loaded: Tables, policy: Judge) -> None:
         self.loaded = loaded
         self.watermarks = dict(loaded.watermarks)
         self.states = dict(loaded.states)
@@ -178,7 +178,7 @@ class Batch:
     def _verdict(self, command: Command) -> Verdict:
         if not isinstance(command, Reserve):
             return APPROVED_UNASKED
-        return judge(command, self.accounts.get((command.connection_id, command.amount.currency)), self._policy)
+        return self._policy.judge(command, self.accounts.get((command.connection_id, command.amount.currency)))
 
     def _evolve(self, record: Record, before: State, event: Event, verdict: Verdict) -> Facts:
         """Let the event change the allocation and its account; gives what the decision rested on."""

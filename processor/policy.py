@@ -3,13 +3,22 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from processor.account import Account
 from processor.machine import Verdict
 from schemas.commands import Reserve
 from schemas.records import canonical_json
 from schemas.words import Kind, Rejection
+
+
+class Judge(Protocol):
+    """Gives verdicts, and a name for what it judges by: policy, or in a replay what was recorded."""
+
+    @property
+    def version(self) -> str: ...
+
+    def judge(self, command: Reserve, account: Account | None) -> Verdict: ...
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,9 @@ class PolicySettings:
             "limits": {currency: str(limit) for currency, limit in self.limits.items()},
         }
         return hashlib.sha256(canonical_json(document)).hexdigest()[:12]
+
+    def judge(self, command: Reserve, account: Account | None) -> Verdict:
+        return judge(command, account, self)
 
 
 APPROVED_UNASKED: Final = Verdict()

@@ -1,13 +1,14 @@
-"""Lag, group offsets for lag tools, and the watchdog (decision 14)."""
+"""Lag, group offsets for lag tools, the heads of the journal's chains, and the watchdog (decisions 3 and 14)."""
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import Final, LiteralString
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, LiteralString
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from processor import measures
+from processor.journal import FIRST_HASH
 from processor.pump import Pump
 from processor.settings import ProcessorSettings
 from processor.store import Connection
@@ -23,13 +24,22 @@ LOOK_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 3.0
 GROUP_OFFSETS_EVERY: Final = 5
 
-_WATERMARKS: Final[LiteralString] = "SELECT partition, next_offset FROM watermark WHERE partition = ANY(%s)"
+_WATERMARKS: Final[LiteralString] = "SELECT partition, next_offset, encode(hash, 'hex') FROM watermark"
 _SQL: Final = statements("processor")
 _log = logger("processor")
 
 
 class StalledError(Exception):
     """Records wait, nothing moves, and neither Kafka nor Postgres is to blame: only a restart helps."""
+
+
+def heads(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """The last offset of each partition's journal and the hash of its row: what to note elsewhere (decision 3)."""
+    return {
+        str(partition): {"offset": next_offset - 1, "hash": digest}
+        for partition, next_offset, digest in sorted(rows, key=lambda row: row[0])
+        if digest != FIRST_HASH.hex()
+    }
 
 
 class Progress:
@@ -82,8 +92,9 @@ class Progress:
     async def _look(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
         """Lag by partition, in records, of the partitions that are ours and not halted."""
         assigned = self._app.assigned()
-        rows = await (await connection.execute(_WATERMARKS, (sorted(assigned),))).fetchall()
-        watermarks = {row[0]: row[1] for row in rows}
+        rows = await (await connection.execute(_WATERMARKS)).fetchall()
+        self._health.notes["heads"] = heads(rows)
+        watermarks = {row[0]: row[1] for row in rows if row[0] in assigned}
         if watermarks != self._watermarks:
             self._watermarks, self._moved_at = watermarks, time.monotonic()
         where = [TopicPartition(self._settings.topics.commands, partition) for partition in watermarks]

@@ -5,6 +5,7 @@ Every write is guarded by what was loaded; a guard that misses raises LostRaceEr
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,6 +27,13 @@ NOTIFIED_PARTITIONS: Final = 100
 
 LOST_RACE: Final = "AL001"
 """The SQLSTATE of `require_rows`."""
+
+ALLOCATION_COLUMNS: Final = (
+    *("allocation_id", "kind", "status", "version", "currency", "quantity", "client_id", "connection_id"),
+    *("partners_connection_id", "partner_allocation_id", "edition", "created_at", "updated_at", "rejection_reason"),
+    *("policy_result", "decided_by", "reissued_at"),
+    *(each.name for each in fields(Extras)),
+)
 
 _SQL: Final = statements("processor")
 
@@ -55,7 +63,7 @@ async def begin(connection: Connection, wanted: Wanted) -> Tables:
     watermarks, allocations, accounts = row or (None, None, None)
     return Tables(
         {each[0]: Watermark(each[1], bytes.fromhex(each[2])) for each in watermarks or ()},
-        {each[0]: _state(each) for each in allocations or ()},
+        {each[0]: state_of(each) for each in allocations or ()},
         {(each[0], each[1]): Account(each[0], each[1], each[2], int(each[3]), int(each[4])) for each in accounts or ()},
     )
 
@@ -79,12 +87,10 @@ async def save(connection: Connection, batch: Batch) -> None:
     document = {
         "new_allocations": _new_allocations(loaded.states, batch.states),
         "changed_allocations": _changed_allocations(loaded.states, batch.states),
-        "new_accounts": [
-            _account_row(account) for key, account in batch.accounts.items() if key not in loaded.accounts
-        ],
+        "new_accounts": [account_row(account) for key, account in batch.accounts.items() if key not in loaded.accounts],
         "changed_accounts": _changed_accounts(loaded.accounts, batch.accounts),
         "journal": [_journal_row(row, digest) for row, digest in batch.journal],
-        "ledger": [_ledger_row(row) for row in batch.ledger],
+        "ledger": [ledger_row(row) for row in batch.ledger],
         "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
     }
     next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
@@ -92,7 +98,7 @@ async def save(connection: Connection, batch: Batch) -> None:
         async with connection.pipeline():
             await connection.execute(_SQL["save"], {"batch": orjson.dumps(document).decode()})
             for record, parked in batch.dead_letters:
-                await connection.execute(_SQL["insert_dead_letter"], _dead_letter(record, parked))
+                await connection.execute(_SQL["insert_dead_letter"], dead_letter_row(record, parked))
             await connection.execute(b"COMMIT")
             for some in _parts(next_offsets):
                 await connection.execute(_SQL["notify"], {"payload": json.dumps(some)})
@@ -120,7 +126,8 @@ async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:
     return int(row[0]) if row else 0
 
 
-def _state(row: Sequence[Any]) -> State:
+def state_of(row: Sequence[Any]) -> State:
+    """The state of a row: its columns in the order of ALLOCATION_COLUMNS, with instants as ISO text."""
     if row[2] == "tombstone":
         return Tombstone(row[0], Kind(row[1]), datetime.fromisoformat(row[11]))
     return Allocation(
@@ -145,7 +152,7 @@ def _state(row: Sequence[Any]) -> State:
 
 
 def _new_allocations(before: Mapping[str, State], after: Mapping[str, State]) -> list[dict[str, Any]]:
-    return [_allocation_row(state) for key, state in after.items() if state is not None and before.get(key) is None]
+    return [allocation_row(state) for key, state in after.items() if state is not None and before.get(key) is None]
 
 
 def _changed_allocations(before: Mapping[str, State], after: Mapping[str, State]) -> list[dict[str, Any]]:
@@ -153,14 +160,15 @@ def _changed_allocations(before: Mapping[str, State], after: Mapping[str, State]
     for key, state in after.items():
         loaded = before.get(key)
         if isinstance(state, Allocation) and isinstance(loaded, Allocation) and state is not loaded:
-            rows.append(_allocation_row(state) | {"version_before": loaded.version})
+            rows.append(allocation_row(state) | {"version_before": loaded.version})
     return rows
 
 
-def _allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
+def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
+    """The row of a state; its values, in order, are what `state_of` reads."""
     if isinstance(state, Tombstone):
         created = state.created_at.isoformat()
-        return {
+        return dict.fromkeys(ALLOCATION_COLUMNS) | {
             "allocation_id": state.allocation_id,
             "kind": state.kind,
             "status": "tombstone",
@@ -194,13 +202,13 @@ def _changed_accounts(
     before: Mapping[AccountKey, Account], after: Mapping[AccountKey, Account]
 ) -> list[dict[str, Any]]:
     return [
-        _account_row(account) | {"sequence_before": before[key].sequence}
+        account_row(account) | {"sequence_before": before[key].sequence}
         for key, account in after.items()
         if key in before and account is not before[key]
     ]
 
 
-def _account_row(account: Account) -> dict[str, Any]:
+def account_row(account: Account) -> dict[str, Any]:
     return {
         "connection_id": account.connection_id,
         "currency": account.currency,
@@ -214,7 +222,7 @@ def _journal_row(row: JournalRow, digest: bytes) -> dict[str, Any]:
     return row.columns() | {"traceparent": row.traceparent, "hash": digest.hex()}
 
 
-def _ledger_row(row: LedgerRow) -> dict[str, Any]:
+def ledger_row(row: LedgerRow) -> dict[str, Any]:
     return {
         "partition": row.partition,
         "offset": row.offset,
@@ -239,7 +247,7 @@ def _changed_watermarks(before: Mapping[int, Watermark], after: Mapping[int, Wat
     ]
 
 
-def _dead_letter(record: Record, parked: Parked) -> dict[str, Any]:
+def dead_letter_row(record: Record, parked: Parked) -> dict[str, Any]:
     return {
         "partition": record.partition,
         "offset": record.offset,

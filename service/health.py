@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
@@ -16,6 +17,8 @@ class Health:
 
     def __init__(self) -> None:
         self._problems: dict[str, str] = {}
+        self.notes: dict[str, Any] = {}
+        """What /readyz says besides."""
 
     def problem(self, part: str, words: str) -> None:
         self._problems[part] = words
@@ -34,8 +37,8 @@ class Health:
 
     async def readyz(self, _request: web.Request) -> web.Response:
         if self._problems:
-            return web.json_response({"status": "not ready", "problems": self._problems}, status=503)
-        return web.json_response({"status": "ready"})
+            return web.json_response({"status": "not ready", "problems": self._problems} | self.notes, status=503)
+        return web.json_response({"status": "ready"} | self.notes)
 
 
 async def _metrics(_request: web.Request) -> web.Response:

@@ -112,7 +112,7 @@ async def read_at(
     """The records at some partitions' given offsets, which the log has. Raises KafkaError when they can not be read."""
     where = {TopicPartition(topic, partition): offset for partition, offset in offsets.items()}
     found: dict[int, ConsumerRecord[bytes, bytes]] = {}
-    _go_to(consumer, where)
+    go_to(consumer, where)
     async with asyncio.timeout(READ_TIMEOUT_SECONDS):
         while len(found) < len(where):
             for each, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
@@ -146,7 +146,7 @@ async def _last_in(
 ) -> dict[int, Position]:
     """What the last record in each range of offsets was made from."""
     found: dict[int, Position] = {}
-    _go_to(consumer, {each: start for each, (start, _) in ranges.items()})
+    go_to(consumer, {each: start for each, (start, _) in ranges.items()})
     unread = set(ranges)
     async with asyncio.timeout(READ_TIMEOUT_SECONDS):
         while unread:
@@ -157,7 +157,8 @@ async def _last_in(
     return found
 
 
-def _go_to(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+def go_to(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    """Let the consumer read these partitions, from these offsets on."""
     consumer.assign(list(offsets))
     for each, offset in offsets.items():
         consumer.seek(each, offset)

@@ -6,7 +6,7 @@ from typing import Any
 
 from processor.batch import Batch, Record, Tables, Watermark, read, wanted
 from processor.policy import PolicySettings
-from processor.store import _dead_letter
+from processor.store import dead_letter_row
 from schemas.records import Headers
 
 OPEN = PolicySettings(None, {})
@@ -29,7 +29,7 @@ def through_the_batch(
     assert "\\u0000" not in text
     text.encode()
     for record, parked in batch.dead_letters:
-        letter = _dead_letter(record, parked)
+        letter = dead_letter_row(record, parked)
         assert (key, value) == (letter["key"], letter["value"])
         names = [name.decode("utf-8", "surrogateescape") for name in letter["header_names"]]
         assert headers == list(zip(names, letter["header_values"], strict=True))
