@@ -14,6 +14,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "settings": ("cli.settings", "list every setting, as a table"),
     "ingress": ("cli.serve", "run one ingress process (settings: INGRESS_…)"),
     "processor": ("cli.serve", "run one processor (settings: PROCESSOR_…)"),
+    "verify": ("cli.proof", "compare every table with what follows from the log"),
     "migrate": ("cli.schema", "bring a database's tables up to this version"),
     "topics": ("cli.schema", "create the topics, or check those that exist"),
     "capture": ("cli.capture", "write a topic, or a part of it, to a file"),

@@ -77,7 +77,7 @@ async def apply(connection: Connection, records: Sequence[Record], partitions: i
     Raises GapError, ForeignRecordError, UnreadableRecordError, NewerSchemaError, LostRaceError, NewAccountError or
     psycopg.Error; then nothing was written, and the connection must not be used again.
     """
-    reads = [_read(record, partitions) for record in records]
+    reads = [read_readable(record, partitions) for record in records]
     tables = await store.begin(connection, wanted(reads))
     batch = Batch(tables, policy)
     for each in await _fresh(connection, reads, tables.watermarks):
@@ -86,7 +86,8 @@ async def apply(connection: Connection, records: Sequence[Record], partitions: i
     return batch
 
 
-def _read(record: Record, partitions: int) -> Read:
+def read_readable(record: Record, partitions: int) -> Read:
+    """Raises UnreadableRecordError, and what `read` raises."""
     if isinstance(record.value, Unreadable):
         raise UnreadableRecordError(record.value.reason)
     return read(record, partitions)

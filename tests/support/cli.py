@@ -1,11 +1,15 @@
 """The `allocations` command, run as a user runs it."""
 
 import asyncio
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+ALLOCATIONS = Path(sys.executable).with_name("allocations")
 
 
 @dataclass(frozen=True)
@@ -15,9 +19,9 @@ class Ran:
     err: str
 
 
-async def start(*arguments: object) -> Process:
+async def start(*arguments: object, **environment: str) -> Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", *map(str, arguments), stdout=PIPE, stderr=PIPE
+        ALLOCATIONS, *map(str, arguments), stdout=PIPE, stderr=PIPE, env=os.environ | environment
     )
 
 
@@ -29,8 +33,8 @@ async def finish(process: Process, timeout_seconds: float = 90) -> Ran:
     return ran
 
 
-async def run(*arguments: object) -> Ran:
-    return await finish(await start(*arguments))
+async def run(*arguments: object, **environment: str) -> Ran:
+    return await finish(await start(*arguments, **environment))
 
 
 async def interrupt_when(process: Process, is_time: Callable[[], bool]) -> Ran:

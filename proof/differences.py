@@ -1,0 +1,53 @@
+"""What differs, in words: where, of which allocation, what was found and what follows from the log."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from replay.printable import printable
+
+VALUE_MAX_BYTES: Final = 200
+LINE_MAX_BYTES: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`table` may also be `chain`, `heads` or the name of a topic."""
+
+    table: str
+    key: str
+    words: str
+    allocation_id: str | None = None
+
+    def __str__(self) -> str:
+        of = f" (allocation {self.allocation_id})" if self.allocation_id and self.allocation_id != self.key else ""
+        line = f"{self.table} {self.key}{of}: {self.words}"
+        return printable(line.encode("utf-8", "backslashreplace"), LINE_MAX_BYTES)
+
+
+Report = Callable[[Difference], None]
+
+
+def columns_differ(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """Every column that differs, as a sentence; empty when none does."""
+    return "; ".join(
+        f"{name} is {_show(is_)}, and {_show(should)} follows from the log"
+        for name, is_, should in _unequal(found, expected)
+    )
+
+
+def _unequal(found: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Name, what is and what should be; the name of what is inside a document has its way there before it."""
+    for name in {**expected, **found}:
+        is_, should = found.get(name), expected.get(name)
+        if isinstance(is_, dict) and isinstance(should, dict):
+            yield from _unequal(is_, should, f"{prefix}{name}.")
+        elif is_ != should:
+            yield f"{prefix}{name}", is_, should
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    content = value if isinstance(value, bytes) else str(value).encode("utf-8", "backslashreplace")
+    return printable(content, VALUE_MAX_BYTES)

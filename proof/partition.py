@@ -1,0 +1,169 @@
+"""One partition of the log beside its journal, ledger, dead letters and publications, a part at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from processor.batch import Read
+from processor.outbox import Outbox
+from proof.chain import Chain
+from proof.differences import Difference, Report, columns_differ
+from proof.expected import Expected, Part
+from proof.facts import recorded_facts
+from proof.fold import Fold
+from proof.progress import Progress
+from proof.published import Publications
+from proof.snapshot import Rows, Snapshot, StoredRow
+from proof.streams import Published, Stream, read_again
+from proof.verdicts import verdict_problem
+from schemas.commands import Command
+from schemas.records import Position
+
+PART_OFFSETS: Final = 2000
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is read side by side. `start` and `beyond` are the offsets that the journal must cover."""
+
+    partition: int
+    start: int
+    beyond: int
+    commands: Stream
+    events: Publications
+    dead_letters: Publications
+    chain: Chain
+
+
+class PartitionCheck:
+    """`event` and `dead_letter` render what should have been published."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        snapshot: Snapshot,
+        fold: Fold,
+        event: Outbox,
+        dead_letter: Outbox,
+        topic: str,
+        partitions: int,
+        report: Report,
+    ) -> None:
+        self._sources = sources
+        self._snapshot = snapshot
+        self._fold = fold
+        self._event = event
+        self._dead_letter = dead_letter
+        self._topic = topic
+        self._partitions = partitions
+        self._report = report
+
+    async def run(self, progress: Progress) -> None:
+        start, beyond = self._sources.start, self._sources.beyond
+        for first in range(start, beyond, PART_OFFSETS):
+            end = min(first + PART_OFFSETS, beyond)
+            await self._check_part(first, end)
+            progress.advance(end - first)
+        self._sources.chain.end()
+
+    async def _check_part(self, first: int, beyond: int) -> None:
+        sources = self._sources
+        rows = await self._snapshot.rows(sources.partition, first, beyond)
+        records = await sources.commands.before(lambda record: record.offset < beyond)
+        reads = {record.offset: read_again(record, self._partitions) for record in records}
+        events = await sources.events.before(beyond)
+        dead_letters = await sources.dead_letters.before(beyond)
+        part = Part(self._fold, self._topic, sources.partition, reads.values())
+        for offset in range(first, beyond):
+            expected = self._check_row(part, offset, reads.get(offset), rows, events.get(offset))
+            if expected is not None:
+                self._check_effects(offset, expected, rows)
+                self._check_published(offset, expected, rows.journal.get(offset), events, dead_letters)
+        part.keep()
+
+    def _check_row(
+        self, part: Part, offset: int, each: Read | None, rows: Rows, event: Published | None
+    ) -> Expected | None:
+        """The journal row and its place in the chain; gives what follows from the record, None when nothing does."""
+        stored, chain = rows.journal.get(offset), self._sources.chain
+        expected = None
+        if each is None:
+            self._say("journal", offset, "the log has no such record", stored.row.allocation_id if stored else None)
+        else:
+            expected = self._decide_again(part, each, stored, event)
+        if stored is None:
+            self._say("journal", offset, "the row is missing", _allocation_id(each))
+            return expected
+        digest = None if expected is None else self._compare(stored, expected)
+        chain.add(stored, digest or stored.row.hash(chain.last))
+        return expected
+
+    def _decide_again(
+        self, part: Part, each: Read, stored: StoredRow | None, event: Published | None
+    ) -> Expected | None:
+        try:
+            expected = part.add(each, recorded_facts(event, stored), self._sources.chain.last)
+        except ArithmeticError:
+            words = "by what was recorded of this decision, a balance falls below zero"
+            self._say("journal", each.record.offset, words, _allocation_id(each))
+            return None
+        if problem := verdict_problem(expected.row):
+            self._say("journal", each.record.offset, problem, expected.row.allocation_id)
+        return expected
+
+    def _compare(self, stored: StoredRow, expected: Expected) -> bytes | None:
+        """The hash that follows from the stored row, when it is the expected one."""
+        if stored.row == expected.row:
+            return expected.digest
+        found, should = _columns(stored), _columns(expected)
+        self._say("journal", stored.row.offset, columns_differ(found, should), expected.row.allocation_id)
+        return None
+
+    def _check_effects(self, offset: int, expected: Expected, rows: Rows) -> None:
+        of = expected.row.allocation_id
+        entries = rows.ledger.get(offset, [])
+        if entries != expected.ledger:
+            self._say("ledger", offset, _entries_differ(entries, expected.ledger), of)
+        letter = rows.dead_letters.get(offset)
+        if letter != expected.dead_letter:
+            self._say("dead_letter", offset, _row_differs(letter, expected.dead_letter), of)
+
+    def _check_published(
+        self,
+        offset: int,
+        expected: Expected,
+        stored: StoredRow | None,
+        events: Mapping[int, Published],
+        dead_letters: Mapping[int, Published],
+    ) -> None:
+        sources, row, letter = self._sources, expected.row, expected.dead_letter
+        digest = stored.hash if stored else expected.digest
+        event = self._event.render(row.partition, (offset, row.event, row.facts, digest)) if row.event else None
+        sources.events.check(offset, events.get(offset), event)
+        columns = ("key", "value", "header_names", "header_values", "reason")
+        copy = letter and self._dead_letter.render(row.partition, (offset, *(letter[name] for name in columns)))
+        sources.dead_letters.check(offset, dead_letters.get(offset), copy)
+
+    def _say(self, table: str, offset: int, words: str, allocation_id: str | None) -> None:
+        position = Position(self._topic, self._sources.partition, offset)
+        self._report(Difference(table, str(position), words, allocation_id))
+
+
+def _allocation_id(each: Read | None) -> str | None:
+    return each.content.allocation_id if each and isinstance(each.content, Command) else None
+
+
+def _columns(of: StoredRow | Expected) -> dict[str, Any]:
+    return of.row.columns() | {"recorded_at": of.row.recorded_at, "traceparent": of.row.traceparent}
+
+
+def _entries_differ(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> str:
+    if len(found) == len(expected):
+        return "; ".join(columns_differ(*pair) for pair in zip(found, expected, strict=True) if pair[0] != pair[1])
+    return f"there are {len(found)} rows, and {len(expected)} follow from the log"
+
+
+def _row_differs(found: dict[str, Any] | None, expected: dict[str, Any] | None) -> str:
+    if found is None or expected is None:
+        return "the row is missing" if found is None else "no such row follows from the log"
+    return columns_differ(found, expected)

@@ -1,0 +1,1 @@
+SELECT partition, next_offset, hash FROM watermark

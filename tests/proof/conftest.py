@@ -1,0 +1,126 @@
+"""One filled and stopped system for all tests of this folder; each test damages a copy of its database."""
+
+import asyncio
+import json
+import random
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Ran, run
+from tests.support.history import LIMITED, History, publish
+from tests.support.published import Published, by_partition
+from tests.support.servers import Servers
+from tests.support.system import System, running_system
+
+COMMANDS = 4000
+FEW_COMMANDS = 300
+LIMITS = f'{{"{LIMITED}": "100"}}'
+
+
+def servers_of(system: System) -> tuple[str, ...]:
+    return ("--kafka", system.kafka, "--postgres", system.database_url, "--topic-prefix", system.prefix)
+
+
+async def verify(system: System, *options: str) -> Ran:
+    return await run("verify", *servers_of(system), *options)
+
+
+async def rebuild(system: System, *options: str, **environment: str) -> Ran:
+    return await run("rebuild", *servers_of(system), *options, **environment)
+
+
+def differences(ran: Ran) -> list[str]:
+    """The lines that name a difference; the last two count."""
+    return ran.out.splitlines()[:-2]
+
+
+async def sent(system: System, commands: int, seed: int | None = None) -> None:
+    """Publish a history, and wait until it is applied."""
+    history = History(random.Random(seed))
+    async with system.producer() as producer:
+        await publish(producer, system.topics, system.partitions, history, commands)
+    await system.caught_up(60)
+
+
+async def filled(system: System, commands: int) -> None:
+    """Let two processors apply a history, publish its events, and stop."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    for number in range(2):
+        await system.processor(f"processor-{number}", wait=False, limits=LIMITS)
+    for number in range(2):
+        await system.ready(f"processor-{number}")
+    await sent(system, commands, seed)
+    [events] = system.rows("SELECT count(*) FROM journal WHERE event IS NOT NULL")
+    await system.records(system.topics.events, events["count"], 30)
+    await note_heads(system)
+    for number in range(2):
+        await system.supervisor.remove(f"processor-{number}")
+
+
+def noted(system: System) -> str:
+    """The file with what /readyz said last."""
+    return str(system.folder / "heads.json")
+
+
+async def note_heads(system: System) -> None:
+    """Keep what a processor's /readyz says, when it says how the tables are now."""
+    expected = {
+        str(row["partition"]): {"offset": row["next_offset"] - 1, "hash": row["hash"].hex()}
+        for row in system.rows("SELECT * FROM watermark WHERE next_offset > 0")
+    }
+    async with asyncio.timeout(10):
+        while (answer := (await system.readyz("processor-0"))[1]).get("heads") != expected:
+            await asyncio.sleep(0.1)
+    await asyncio.to_thread(Path(noted(system)).write_text, json.dumps(answer))
+
+
+@pytest.fixture(scope="session")
+async def whole(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """A system whose processors have stopped; nobody changes it."""
+    name = f"whole_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    async with running_system(servers, servers.database_url(name), tmp_path_factory.mktemp("whole")) as system:
+        await filled(system, COMMANDS)
+        yield system
+
+
+@pytest.fixture(scope="session")
+async def published(
+    servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Published]:
+    """Another one, smaller, whose events topic is made anew by each test that uses it."""
+    name = f"published_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    folder = tmp_path_factory.mktemp("published")
+    async with running_system(servers, servers.database_url(name), folder, partitions=2) as system:
+        await filled(system, FEW_COMMANDS)
+        yield Published(system, by_partition(await system.records(system.topics.events, 0)))
+
+
+@contextmanager
+def on_database(servers: Servers, system: System, folder: Path, template: str | None = None) -> Iterator[System]:
+    """The same log with a copy of the tables, or with those of a template; without processes."""
+    name = f"copy_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template or system.database_url.rsplit('/', 1)[1]}")
+    url = servers.database_url(name)
+    yield System(system.kafka, url, system.prefix, folder, system.supervisor, system.partitions)
+    servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def copy(servers: Servers, whole: System, tmp_path: Path) -> Iterator[System]:
+    """The whole system's log with a copy of its tables, to be damaged."""
+    with on_database(servers, whole, tmp_path) as system:
+        yield system
+
+
+@pytest.fixture
+def empty(servers: Servers, whole: System, template: str, tmp_path: Path) -> Iterator[System]:
+    """The whole system's log with an empty database."""
+    with on_database(servers, whole, tmp_path, template) as system:
+        yield system

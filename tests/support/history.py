@@ -1,0 +1,116 @@
+"""A long and varied history of commands, published straight to the topic as an ingress would; its seed is printed."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition, Reserve
+from schemas.records import encode_command, key_of
+from schemas.topics import Topics, partition_of
+from schemas.words import AfterFinal, Kind, Verb
+
+LIMITED = "LIMITED"
+CURRENCIES = ["BTC", "ETH", LIMITED]
+UNFINISHED_MAX = 200
+AT_ONCE = 2000
+
+
+class History:
+    """Reserves and what follows them, of both kinds, on few accounts, out of step with each other."""
+
+    def __init__(self, generator: random.Random, accounts: int = 30) -> None:
+        self._generator = generator
+        self._accounts = [self._uuid() for _ in range(accounts)]
+        self._unfinished: list[Reserve] = []
+        self._seen: list[Reserve] = []
+
+    def commands(self, count: int) -> Iterator[Command]:
+        for _ in range(count):
+            yield self._next()
+
+    def _next(self) -> Command:
+        chance = self._generator.random()
+        if self._seen and chance < 0.05:
+            return self._again()
+        if chance < 0.07:
+            return self._finish(self._reserve(), Verb.RELEASE)
+        if self._unfinished and (chance < 0.5 or len(self._unfinished) > UNFINISHED_MAX):
+            reserve = self._unfinished.pop(self._generator.randrange(len(self._unfinished)))
+            return self._finish(reserve, Verb.CLEAR if self._generator.random() < 0.8 else Verb.RELEASE)
+        reserve = self._reserve()
+        self._unfinished.append(reserve)
+        self._remember(reserve)
+        return reserve
+
+    def _again(self) -> Command:
+        """A repeat, a re-issue, other content, an id of the other kind, or what is too late."""
+        reserve = self._generator.choice(self._seen)
+        stamps = self._stamps(reserve.allocation_id)
+        way = self._generator.randrange(5)
+        if way == 0:
+            return reserve.model_copy(update=stamps | {"amount": Amount(currency="BTC", quantity="77")})
+        if way == 1:
+            return self._reserve(of=reserve.allocation_id)
+        if way == 2:
+            return reserve.model_copy(update=stamps | {"deadline": datetime(2020, 1, 1, tzinfo=UTC)})
+        if way == 3:
+            return self._finish(reserve, self._generator.choice([Verb.CLEAR, Verb.RELEASE]))
+        return reserve.model_copy(update=stamps)
+
+    def _reserve(self, of: str | None = None) -> Reserve:
+        generator = self._generator
+        kind = generator.choice([Kind.ALLOCATION, Kind.ALLOCATION, Kind.DEALLOCATION])
+        reserve = RESERVES[kind](
+            **self._stamps(of or self._uuid()),
+            amount=Amount(currency=generator.choice(CURRENCIES), quantity=str(generator.randint(1, 150))),
+            client_id=self._uuid(),
+            connection_id=generator.choice(self._accounts),
+            partners_connection_id="account é",
+            partner_client_id=generator.choice([None, "", "client"]),
+            notes=generator.choice([None, "a note"]),
+            edition=Edition(quantity_form="string"),
+            after_final=generator.choice(list(AfterFinal)),
+        )
+        assert isinstance(reserve, Reserve)
+        return reserve
+
+    def _finish(self, reserve: Reserve, verb: Verb) -> Command:
+        return FINISHES[reserve.kind, verb](**self._stamps(reserve.allocation_id))
+
+    def _stamps(self, allocation_id: str) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        return {
+            "command_id": self._uuid(),
+            "allocation_id": allocation_id,
+            "received_at": now,
+            "deadline": now + timedelta(hours=2),
+        }
+
+    def _remember(self, reserve: Reserve) -> None:
+        self._seen.append(reserve)
+        if len(self._seen) > 2 * UNFINISHED_MAX:
+            del self._seen[:UNFINISHED_MAX]
+
+    def _uuid(self) -> str:
+        return str(uuid.UUID(int=self._generator.getrandbits(128), version=4))
+
+
+async def publish(producer: AIOKafkaProducer, topics: Topics, partitions: int, history: History, count: int) -> None:
+    """Publish the next commands of a history, as fast as the broker takes them, and one record of junk a thousand."""
+    sent = []
+    headers = [("traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")]
+    for number, command in enumerate(history.commands(count)):
+        key = key_of(command.allocation_id)
+        where = {"topic": topics.commands, "partition": partition_of(key, partitions)}
+        junk = number % 1000 == 500
+        value = b"\x00junk" if junk else encode_command(command)
+        sent.append(await producer.send(**where, key=key, value=value, headers=headers if number % 2 else []))
+        if len(sent) >= AT_ONCE:
+            await asyncio.gather(*sent)
+            sent.clear()
+    await asyncio.gather(*sent)
