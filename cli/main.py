@@ -15,6 +15,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "ingress": ("cli.serve", "run one ingress process (settings: INGRESS_…)"),
     "processor": ("cli.serve", "run one processor (settings: PROCESSOR_…)"),
     "verify": ("cli.proof", "compare every table with what follows from the log"),
+    "rebuild": ("cli.proof", "fill an empty or restored database from its log"),
     "migrate": ("cli.schema", "bring a database's tables up to this version"),
     "topics": ("cli.schema", "create the topics, or check those that exist"),
     "capture": ("cli.capture", "write a topic, or a part of it, to a file"),

@@ -1,4 +1,4 @@
-"""`allocations verify`: are the tables what the log says?"""
+"""`allocations verify` and `allocations rebuild`: are the tables what the log says, and how they become that."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,8 +7,10 @@ import click
 
 from cli.bar import Bar
 from cli.servers import ProofSettings, server_options, with_servers
+from processor.journal import JournalRow
 from proof.chain import Heads, read_heads, together
 from proof.differences import Difference
+from proof.rebuild import rebuild as fill
 from proof.verify import verify as compare
 
 DIFFERENT: Final = 1
@@ -66,3 +68,49 @@ async def _verify(settings: ProofSettings, heads: Heads, show: int) -> int:
     )
     click.echo(f"not yet applied: {verified.not_applied:,} commands; not yet published: {verified.not_published:,}")
     return DIFFERENT if count else 0
+
+
+@click.command()
+@server_options
+@click.option("--resume", is_flag=True, help="go on from what is there: the database was restored from a backup")
+def rebuild(*, resume: bool, **servers: Any) -> None:
+    """Fill an empty, migrated database from the commands and events of its log. The processors must be stopped.
+
+    A command that has an event gets that event's outcome and facts, whatever the settings are today. What is behind the
+    last event of its partition is decided again, with the settings PROCESSOR_CURRENCIES and PROCESSOR_LIMITS; decisions
+    that depend on them or on balances are listed. When it was interrupted, run it again: it goes on.
+
+    Exit status 0: all is there, and processors may start; 1: something could not be put back as it was, and is named;
+    78: it could not begin or go on, and a sentence says why.
+    """
+    with_servers(servers, lambda settings: _rebuild(settings, resume=resume))
+
+
+async def _rebuild(settings: ProofSettings, *, resume: bool) -> int:
+    listed = 0
+
+    def list_anew(row: JournalRow) -> None:
+        nonlocal listed
+        listed += 1
+        click.echo(f"decided anew: {settings.topics.commands}/{row.partition}/{row.offset} {_words(row)}")
+
+    def say(difference: Difference) -> None:
+        click.echo(f"passed over: {difference}", err=True)
+
+    with Bar() as bar:
+        rebuilt = await fill(settings, settings.policy, say, list_anew, bar, resume=resume)
+    for gap in rebuilt.unfilled:
+        click.echo(gap)
+    click.echo(
+        f"{rebuilt.by_events:,} commands by their events, {rebuilt.anew:,} decided anew, of which {listed:,} depend on "
+        "settings or balances"
+    )
+    return DIFFERENT if rebuilt.unfilled else 0
+
+
+def _words(row: JournalRow) -> str:
+    """`reserve of deallocation …: rejected, insufficient_balance; 5 available, 0 held`."""
+    reason = f", {row.reason}" if row.reason else ""
+    account = (row.facts or {}).get("account")
+    found = f"; found {account['availableBefore']} available, {account['heldBefore']} held" if account else ""
+    return f"{row.verb} of {row.kind} {row.allocation_id}: {row.status_after}{reason}{found}"

@@ -53,7 +53,7 @@ class Applier:
     async def _apply(self, records: Sequence[Record]) -> Batch:
         started = time.perf_counter()
         if self._connection is None:
-            self._connection = await connect(self._settings, "allocations-processor", KEYED)
+            self._connection = await self._connect()
         try:
             batch = await apply(self._connection, records, self._partitions, self._policy)
             await measures.observe(batch, self._connection, time.perf_counter() - started)
@@ -61,6 +61,16 @@ class Applier:
             await self.close()
             raise
         return batch
+
+    async def _connect(self) -> Connection:
+        """A connection on which nobody rebuilds the tables meanwhile."""
+        connection = await connect(self._settings, "allocations-processor", KEYED)
+        try:
+            await store.share_tables(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

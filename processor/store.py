@@ -46,6 +46,17 @@ class NewAccountError(Exception):
     """Another worker made an account that was missing when this batch looked: nothing was written, look again."""
 
 
+async def share_tables(connection: Connection) -> None:
+    """Keep a rebuild away for as long as this connection lasts; waits while one is at work."""
+    await connection.execute(_SQL["share_tables"])
+
+
+async def take_tables(connection: Connection) -> bool:
+    """Keep every writer away for as long as this connection lasts; false when there is one."""
+    row = await (await connection.execute(_SQL["take_tables"])).fetchone()
+    return bool(row and row[0])
+
+
 async def begin(connection: Connection, wanted: Wanted) -> Tables:
     """Open the transaction, lock and load, in one round trip."""
     named = sorted(wanted.accounts)

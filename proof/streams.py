@@ -14,7 +14,7 @@ from schemas.records import NewerSchemaError
 from service.errors import OperatorError, UnavailableError
 from service.kafka import go_to
 
-POLL_MS: Final = 200
+POLL_MS: Final = 20
 SILENT_SECONDS: Final = 30.0
 
 Published: TypeAlias = ConsumerRecord[bytes, bytes]

@@ -25,8 +25,8 @@ ENOUGH_IN_SYNC: Final = 2
 
 REBUILD: Final = (
     "Nothing may be decided on it, because a second decision could differ from what was answered. "
-    "Point the settings at the database that belongs to this log, or restore its newest backup; "
-    "if there is none, the tables must be rebuilt from the log first"
+    "Point the settings at the database that belongs to this log; if that is lost, restore its newest backup and run "
+    "`allocations rebuild --resume`, or run `allocations rebuild` on an empty database"
 )
 
 _IDENTITY: Final[LiteralString] = "SELECT cluster_id, commands_topic, partitions FROM log_identity"
@@ -156,11 +156,19 @@ async def _check_empty(consumer: AIOKafkaConsumer, topic: str, partitions: int) 
 
 
 async def check_positions(
-    settings: ServiceSettings, connection: Connection, consumer: AIOKafkaConsumer, partitions: Iterable[int]
+    settings: ServiceSettings,
+    connection: Connection,
+    consumer: AIOKafkaConsumer,
+    partitions: Iterable[int],
+    *,
+    may_be_older: bool = False,
 ) -> dict[int, int]:
-    """The log and the tables belong together, partition by partition; gives `next_offset` by partition."""
+    """The log and the tables belong together, partition by partition; gives `next_offset` by partition.
+
+    With `may_be_older`, what was published may be ahead of the tables.
+    """
     topics, wanted = settings.topics, sorted(partitions)
-    sources = await last_sources(consumer, topics.events, "ce_id", wanted)
+    sources = {} if may_be_older else await last_sources(consumer, topics.events, "ce_id", wanted)
     watermarks: dict[int, int] = dict(await (await connection.execute(_WATERMARKS, (wanted,))).fetchall())
     where = [TopicPartition(topics.commands, partition) for partition in wanted]
     starts = {each.partition: start for each, start in (await consumer.beginning_offsets(where)).items()}

@@ -16,7 +16,7 @@ from tests.support.published import Published, by_partition
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
-COMMANDS = 4000
+COMMANDS = 2000
 FEW_COMMANDS = 300
 LIMITS = f'{{"{LIMITED}": "100"}}'
 

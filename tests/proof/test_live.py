@@ -16,13 +16,13 @@ async def test_a_system_under_traffic_has_no_difference(system: System) -> None:
         await system.ready(name)
 
     async def look() -> None:
-        for _ in range(3):
+        for _ in range(2):
             ran = await verify(system)
             print(ran.out)
             assert (0, []) == (ran.status, differences(ran)), ran
 
     async with AsyncExitStack() as stack:
-        traffic = Traffic(await entered(stack, ingress))
+        traffic = Traffic(await entered(stack, ingress), clients=4)
         await traffic.during(look, before=2, after=0)
     assert len(traffic.answers) > 100
     await look()

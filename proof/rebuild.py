@@ -1,0 +1,112 @@
+"""`allocations rebuild`: the tables anew, from commands and events (decision 15).
+
+1. keep everybody else away   2. each partition up to its last event: outcome and facts are the event's   3. what is
+behind the last events is decided again, in log order   4. only then the database says which log it is the state of
+
+Every part is one transaction with its positions, guarded as a processor's are: a rebuild that was killed goes on where
+it stood when it is started again.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer
+
+from processor.journal import JournalRow
+from processor.policy import PolicySettings
+from processor.store import Connection
+from proof import admission
+from proof.differences import Report
+from proof.progress import Progress
+from proof.published import Publications
+from proof.refill import Refill
+from proof.snapshot import watermarks
+from proof.streams import bounds, open_stream
+from proof.tail import decide_rest
+from schemas.topics import Topics
+from service.errors import OperatorError
+from service.kafka import last_sources, reader
+from service.postgres import KEYED, connect
+from service.settings import ServiceSettings
+
+
+@dataclass
+class Rebuilt:
+    """How many commands went which way; `unfilled`: gaps in accounts that none of them fits in."""
+
+    by_events: int
+    anew: int
+    unfilled: list[str]
+
+
+async def rebuild(
+    settings: ServiceSettings,
+    policy: PolicySettings,
+    say: Report,
+    list_anew: Callable[[JournalRow], None],
+    progress: Progress,
+    *,
+    resume: bool,
+) -> Rebuilt:
+    """Fill the tables. `list_anew` is told each decision that depends on the settings and balances of today.
+
+    Raises OperatorError, with a sentence that says what stands in the way; and what `is_passing` knows.
+    """
+    topics = settings.topics
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(await connect(settings, "allocations-rebuild", KEYED))
+        await admission.keep_others_away(connection)
+        identity = await admission.identify(settings, connection)
+        commands, events = [await stack.enter_async_context(reader(settings)) for _ in range(2)]
+        log = await bounds(commands, topics.commands, range(identity.partitions))
+        await admission.begin(settings, connection, commands, log, resume=resume)
+        ends = {partition: end for partition, (_, end) in log.items()}
+        decided = await _decided(events, topics, ends)
+        by_events = await _by_events(topics, connection, commands, events, decided, say, progress)
+        anew, unfilled = await decide_rest(settings, connection, commands, policy, ends, list_anew, progress)
+        await admission.end(connection, identity)
+    return Rebuilt(by_events, anew, unfilled)
+
+
+async def _decided(events: AIOKafkaConsumer, topics: Topics, ends: Mapping[int, int]) -> dict[int, int]:
+    """The offset behind the last command of each partition that has an event."""
+    decided = dict.fromkeys(ends, 0)
+    for partition, source in (await last_sources(events, topics.events, "ce_id", ends)).items():
+        if (source.topic, source.partition) != (topics.commands, partition):
+            raise OperatorError(
+                f"the last event in {topics.events}/{partition} is of {source}, which is another log: point the "
+                "settings at the topics that belong together"
+            )
+        if source.offset >= ends[partition]:
+            raise OperatorError(
+                f"{topics.events}/{partition} has the event of {source}, and the log ends before that: it was "
+                "shortened or created again. Restore the topic first"
+            )
+        decided[partition] = source.offset + 1
+    return decided
+
+
+async def _by_events(
+    topics: Topics,
+    connection: Connection,
+    commands: AIOKafkaConsumer,
+    events: AIOKafkaConsumer,
+    decided: Mapping[int, int],
+    say: Report,
+    progress: Progress,
+) -> int:
+    """Fill each partition up to its last event; gives the number of commands."""
+    starts = {partition: mark.next_offset for partition, mark in (await watermarks(connection)).items()}
+    published = await bounds(events, topics.events, decided)
+    missing = {each: (starts[each], beyond) for each, beyond in decided.items() if starts[each] < beyond}
+    count = sum(beyond - start for start, beyond in missing.values())
+    progress.phase("by events", count)
+    for partition, (start, beyond) in missing.items():
+        records = open_stream(commands, topics.commands, partition, start, beyond)
+        found = open_stream(events, topics.events, partition, *published[partition])
+        publications = Publications(found, topics.events, topics.commands, "ce_id", say)
+        await publications.before(start)
+        refill = Refill(connection, topics, partition, len(decided), records, publications)
+        await refill.run(start, beyond, progress)
+    return count

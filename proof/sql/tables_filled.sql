@@ -1,0 +1,4 @@
+SELECT
+    EXISTS (SELECT FROM log_identity),
+    EXISTS (SELECT FROM watermark),
+    EXISTS (SELECT FROM journal) OR EXISTS (SELECT FROM allocation) OR EXISTS (SELECT FROM account)

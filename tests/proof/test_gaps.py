@@ -1,0 +1,110 @@
+"""Decisions that no event tells of are put back between those that events tell of."""
+
+import random
+from datetime import UTC, datetime
+
+from processor.account import Account, AccountKey
+from processor.batch import Batch, Read, Record, Tables, Watermark
+from processor.journal import FIRST_HASH
+from processor.policy import PolicySettings
+from proof.gaps import Gap, Gaps
+from schemas.commands import Command
+from tests.support.history import History
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+"""Before any deadline of a history."""
+
+
+def decided(commands: list[Command]) -> tuple[Batch, dict[int, Account], dict[int, Account]]:
+    """All of them decided in order, and by their offsets the accounts before and after."""
+    batch = Batch(Tables({0: Watermark(0, FIRST_HASH)}, {}, {}), PolicySettings())
+    before, after = {}, {}
+    for offset, command in enumerate(commands):
+        accounts = dict(batch.accounts)
+        batch.add(Read(Record(0, offset, NOON, None, None, []), command))
+        for key, account in batch.accounts.items():
+            if account is not accounts.get(key):
+                before[offset], after[offset] = accounts.get(key) or Account(*key), account
+    return batch, before, after
+
+
+def test_what_fits_is_put_back_and_the_latest_stays() -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    commands = list(History(random.Random(seed), accounts=1).commands(400))
+    whole, before, after = decided(commands)
+    offset = max(before, key=lambda each: before[each].sequence if each < 300 else 0)
+    key: AccountKey = before[offset].key
+    latest = whole.accounts[key]
+    states = decided(commands[:offset])[0].states
+    batch = Batch(Tables({0: Watermark(offset, FIRST_HASH)}, states, {key: latest}), PolicySettings())
+    gaps = Gaps({key: [Gap(before[offset], after[offset])]}, PolicySettings())
+    gaps.add(batch, Read(Record(0, offset, NOON, None, None, []), commands[offset]))
+    assert [] == list(gaps.unfilled())
+    row, expected = batch.journal[-1][0], whole.journal[offset][0]
+    assert (expected.event, expected.facts) == (row.event, row.facts)
+    assert latest is batch.accounts[key]
+
+
+def test_what_does_not_fit_is_decided_on_the_latest_and_the_gap_is_named() -> None:
+    commands = list(History(random.Random(1), accounts=1).commands(200))
+    _, before, after = decided(commands)
+    offset = next(each for each in before if after[each].available > before[each].available)
+    found, then = before[offset], after[offset]
+    states = decided(commands[:offset])[0].states
+    batch = Batch(Tables({0: Watermark(offset, FIRST_HASH)}, states, {found.key: then}), PolicySettings())
+    other = Account(*then.key, then.sequence, then.available + 1, then.held)
+    gaps = Gaps({found.key: [Gap(found, other)]}, PolicySettings())
+    gaps.add(batch, Read(Record(0, offset, NOON, None, None, []), commands[offset]))
+    assert then.sequence + 1 == batch.accounts[found.key].sequence
+    [said] = gaps.unfilled()
+    assert f"decisions {then.sequence} to {then.sequence} are in no event" in said
+    assert f"{other.available} available and {other.held} held that the next one found" in said
+
+
+def test_of_two_partitions_that_were_behind_each_gets_its_gap_back() -> None:
+    """By time the later one comes first: it does not fit, and the other one does."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    commands = list(History(random.Random(seed), accounts=1).commands(400))
+    _, before, after = decided(commands)
+    pairs = [
+        (one, two)
+        for one in before
+        for two in before
+        if one < two
+        and after[one] == before[two]
+        and delta(before[one], after[one]) != delta(before[two], after[two])
+        and commands[one].allocation_id != commands[two].allocation_id
+    ]
+    first, second = pairs[len(pairs) // 2]
+    states = decided(commands[:second])[0].states
+    states[commands[first].allocation_id] = decided(commands[:first])[0].states.get(commands[first].allocation_id)
+    batch = Batch(Tables({0: Watermark(0, FIRST_HASH)}, states, {}), PolicySettings())
+    key = before[first].key
+    latest = batch.accounts[key] = Account(*key, 10_000, 10_000, 10_000)
+    gaps = Gaps({key: [Gap(before[first], after[first])]}, PolicySettings())
+    for offset in (second, first):
+        gaps.add(batch, Read(Record(0, offset, NOON, None, None, []), commands[offset]))
+    assert [] == list(gaps.unfilled())
+    assert latest.sequence + 1 == batch.accounts[key].sequence
+
+
+def test_a_partition_of_which_later_decisions_are_known_misses_none_here() -> None:
+    """Its command would fit in the middle of the gap, where those of the other one were."""
+    commands = list(History(random.Random(2), accounts=1).commands(200))
+    _, before, after = decided(commands)
+    offset = next(each for each in before if after[each].available > before[each].available)
+    found = before[offset]
+    states = decided(commands[:offset])[0].states
+    batch = Batch(Tables({0: Watermark(offset, FIRST_HASH)}, states, {}), PolicySettings())
+    latest = batch.accounts[found.key] = Account(*found.key, 10_000, 10_000, 10_000)
+    gap = Gap(found, Account(*found.key, found.sequence + 2, 10_000, 10_000), frozenset({0}))
+    Gaps({found.key: [gap]}, PolicySettings()).add(
+        batch, Read(Record(0, offset, NOON, None, None, []), commands[offset])
+    )
+    assert (found, latest.sequence + 1) == (gap.account, batch.accounts[found.key].sequence)
+
+
+def delta(before: Account, after: Account) -> tuple[int, int]:
+    return after.available - before.available, after.held - before.held
