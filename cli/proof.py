@@ -78,12 +78,13 @@ def rebuild(*, resume: bool, **servers: Any) -> None:
 
     A command that has an event gets that event's outcome and facts, whatever the settings are today. What is behind the
     last event of its partition is decided again, with the settings PROCESSOR_CURRENCIES and PROCESSOR_LIMITS; decisions
-    that depend on them or on balances are listed. When it was interrupted, run it again: it goes on.
+    that depend on them or on balances are listed. When it was interrupted, run it again: it goes on. With --data, the
+    database is migrated first.
 
     Exit status 0: all is there, and processors may start; 1: something could not be put back as it was, and is named;
     78: it could not begin or go on, and a sentence says why.
     """
-    with_servers(servers, lambda settings: _rebuild(settings, resume=resume))
+    with_servers(servers, lambda settings: _rebuild(settings, resume=resume), migrated=True)
 
 
 async def _rebuild(settings: ProofSettings, *, resume: bool) -> int:

@@ -1,8 +1,9 @@
-"""Where a verb's Kafka and Postgres are: options, or the environment."""
+"""Where a verb's Kafka and Postgres are: options, the environment, or the data folder of `allocations up`."""
 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -30,15 +31,27 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--topic-prefix", help="put before every topic's name  [default: PROCESSOR_TOPIC_PREFIX]"),
         click.option("--postgres", metavar="URL", help="a database, postgresql://…  [default: PROCESSOR_POSTGRES_URL]"),
         click.option("--kafka", metavar="HOST:PORT", help="a broker  [default: PROCESSOR_KAFKA_BOOTSTRAP_SERVERS]"),
+        click.option(
+            "--data",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="instead: the servers of `allocations up` in this data folder; if it does not run, they are started",
+        ),
     ):
         command = option(command)
     return command
 
 
-def with_servers(given: Mapping[str, Any], work: Callable[[ProofSettings], Awaitable[int]]) -> None:
-    """Run to the end of the process; what kept it from working is a sentence and status 78."""
+def with_servers(
+    given: Mapping[str, Any], work: Callable[[ProofSettings], Awaitable[int]], *, migrated: bool = False
+) -> None:
+    """Run to the end of the process; what kept it from working is a sentence and status 78.
+
+    With `migrated`, the database of a data folder is migrated first.
+    """
+    if given["data"] and (given["kafka"] or given["postgres"] or given["topic_prefix"]):
+        raise click.UsageError("--data knows the servers and the prefix: leave the other options out")
     try:
-        status = asyncio.run(_on_settings(given, work))
+        status = asyncio.run(_on_folder(given["data"], work, migrated) if given["data"] else _on_settings(given, work))
     except KeyboardInterrupt:
         status = INTERRUPTED
     except OperatorError as error:
@@ -53,8 +66,22 @@ def with_servers(given: Mapping[str, Any], work: Callable[[ProofSettings], Await
 async def _on_settings(given: Mapping[str, Any], work: Callable[[ProofSettings], Awaitable[int]]) -> int:
     settings = _settings(given["kafka"], given["postgres"], given["topic_prefix"])
     if not settings.postgres_url.get_secret_value():
-        raise click.UsageError("which database? Name it with --postgres or PROCESSOR_POSTGRES_URL")
+        raise click.UsageError("which database? Name it with --postgres or PROCESSOR_POSTGRES_URL, or use --data")
     return await work(settings)
+
+
+async def _on_folder(data: Path, work: Callable[[ProofSettings], Awaitable[int]], migrated: bool) -> int:  # noqa: FBT001
+    from local.report import LocalError, reporter  # noqa: PLC0415 - needs the extra `local`
+    from local.servers import servers_of  # noqa: PLC0415
+    from service.migrations import migrate  # noqa: PLC0415
+
+    try:
+        async with servers_of(data, reporter()) as servers:
+            if migrated:
+                await asyncio.to_thread(migrate, servers.postgres)
+            return await work(_settings(servers.kafka, servers.postgres, servers.topic_prefix))
+    except LocalError as error:
+        raise OperatorError(str(error)) from error
 
 
 def _settings(kafka: str | None, postgres: str | None, topic_prefix: str | None) -> ProofSettings:

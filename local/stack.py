@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import sys
-import threading
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,15 +16,12 @@ import aiohttp
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
-from local.archive import ensure_archive
 from local.child import Child
 from local.credentials import development_key, operator_token
 from local.folder import hold, release, remembered_ports, write
-from local.jars import ensure_jars
-from local.kafka import Kafka
-from local.postgres import Postgres
 from local.ready import wait_until
 from local.report import LocalError, Report
+from local.servers import Addresses, remember, start_kafka, start_postgres
 from local.supervisor import Change, Supervisor
 from service.membership import remove_members
 from service.migrations import migrate
@@ -97,6 +93,7 @@ class Stack:
         await self._exit.enter_async_context(self.supervisor)
         self._exit.push_async_callback(self.stop)
         await asyncio.gather(self._start_kafka(), self._start_postgres())
+        self._remember_servers()
         await self._prepare()
         await self._forget_earlier_processors()
         self._start_processes()
@@ -122,35 +119,17 @@ class Stack:
         return listening
 
     async def _start_kafka(self) -> None:
-        if self.options.kafka:
-            return
-        jars = await self._jars()
-        kafka = Kafka(self.data, jars, self._report, archive=await ensure_archive(jars, self._report))
-        await kafka.prepare()
-        self._exit.callback(kafka.close)
-        self.supervisor.start(kafka.child())
-        await kafka.wait_ready()
-        self._kafka = kafka.bootstrap
-        self._report(f"Kafka answers at {self._kafka}")
-
-    async def _jars(self) -> Path:
-        """A Ctrl-C ends the download, which resumes at the next start."""
-        stop = threading.Event()
-        try:
-            return await asyncio.to_thread(ensure_jars, self._report, stop=stop)
-        finally:
-            stop.set()
+        if not self.options.kafka:
+            self._kafka = await start_kafka(self.data, self.supervisor, self._exit, self._report)
 
     async def _start_postgres(self) -> None:
-        if self.options.postgres:
-            return
-        postgres = Postgres(self.data, self._report)
-        await postgres.prepare()
-        self._exit.callback(postgres.close)
-        self.supervisor.start(postgres.child())
-        await postgres.wait_ready()
-        self._postgres = postgres.url
-        self._report(f"Postgres answers at 127.0.0.1:{postgres.port}")
+        if not self.options.postgres:
+            self._postgres = await start_postgres(self.data, self.supervisor, self._exit, self._report)
+
+    def _remember_servers(self) -> None:
+        given = {"kafka": self.options.kafka, "postgres": self.options.postgres}
+        embedded = [name for name, address in given.items() if not address]
+        remember(self.data, Addresses(self._kafka, self._postgres, self.options.topic_prefix, embedded))
 
     async def _prepare(self) -> None:
         applied, created = await asyncio.gather(
@@ -250,6 +229,10 @@ class Stack:
     @property
     def kafka(self) -> str:
         return self._kafka
+
+    @property
+    def postgres(self) -> str:
+        return self._postgres
 
     @property
     def private_key(self) -> Path:
