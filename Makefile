@@ -11,7 +11,7 @@ SOURCES := schemas service ingress processor bitgo replay proof local cli tests 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test faults faults-full fuzz up check docs audit lock format clean
+.PHONY: help demo test faults faults-full fuzz measure-proof up check docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ faults-full: $(VENV)/.dev ## 20 minutes of it; the table goes into docs/reliabil
 SECONDS ?= 60
 fuzz: $(VENV)/.dev ## bad input for every parser, found by coverage (SECONDS=60 for each; ARGS=body chooses)
 	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
+
+measure-proof: $(VENV)/.dev ## how long verifying and rebuilding take, and how much memory (ARGS="--commands 200000")
+	@$(BIN)/python -m tests.proof.measure $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, import rule, generated documents
 	@$(BIN)/ruff check $(SOURCES)
