@@ -1,8 +1,12 @@
 """Where a verb's Kafka and Postgres are: options, the environment, or the data folder of `allocations up`."""
 
 import asyncio
+import logging
+import os
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +20,7 @@ from processor.settings import ProcessorSettings
 from service.errors import EXIT_OPERATOR, OperatorError, UnavailableError
 
 INTERRUPTED: Final = 130
+LEAVE_SECONDS: Final = 30.0
 
 
 class ProofSettings(ProcessorSettings):
@@ -51,9 +56,9 @@ def with_servers(
     if given["data"] and (given["kafka"] or given["postgres"] or given["topic_prefix"]):
         raise click.UsageError("--data knows the servers and the prefix: leave the other options out")
     try:
-        status = asyncio.run(_on_folder(given["data"], work, migrated) if given["data"] else _on_settings(given, work))
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = asyncio.run(
+            _interruptible(_on_folder(given["data"], work, migrated) if given["data"] else _on_settings(given, work))
+        )
     except OperatorError as error:
         click.echo(str(error), err=True)
         status = EXIT_OPERATOR
@@ -61,6 +66,27 @@ def with_servers(
         click.echo(f"no answer: {str(error).strip() or type(error).__name__}", err=True)
         status = EXIT_OPERATOR
     sys.exit(status)
+
+
+async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
+    """Ctrl-C and SIGTERM end the work in order; a second one, or half a minute, without: nothing is lost by that."""
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+
+    def interrupt() -> None:
+        if task.cancelling():
+            os._exit(INTERRUPTED)
+        task.cancel()
+        logging.disable(logging.WARNING)
+        last_resort = threading.Timer(LEAVE_SECONDS, os._exit, [INTERRUPTED])
+        last_resort.daemon = True
+        last_resort.start()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return INTERRUPTED
 
 
 async def _on_settings(given: Mapping[str, Any], work: Callable[[ProofSettings], Awaitable[int]]) -> int:

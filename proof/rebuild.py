@@ -55,7 +55,8 @@ async def rebuild(
     """
     topics = settings.topics
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(await connect(settings, "allocations-rebuild", KEYED))
+        connection = await connect(settings, "allocations-rebuild", KEYED)
+        stack.push_async_callback(connection.close)
         await admission.keep_others_away(connection)
         identity = await admission.identify(settings, connection)
         commands, events = [await stack.enter_async_context(reader(settings)) for _ in range(2)]
