@@ -7,11 +7,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { command -v $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := schemas service ingress processor bitgo replay proof local cli tests docs
+SOURCES := schemas service ingress processor bitgo replay proof local cli bench tests docs
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test faults faults-full fuzz measure-proof up check docs audit lock format clean
+.PHONY: help demo test faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,21 @@ check: $(VENV)/.dev ## lint, format, types, import rule, generated documents
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python docs/generate.py --check
 
+bench: $(VENV)/.bench ## measure rates, latencies and stages, in turns with the floor (ARGS="--rounds 5")
+	@$(BIN)/python -m bench run $(ARGS)
+
+bench-quick: $(VENV)/.bench ## the same in under two minutes
+	@$(BIN)/python -m bench run --quick $(ARGS)
+
+bench-growth: $(VENV)/.bench ## at growing tables, processes, partitions; from a full topic (ARGS="--only sizes")
+	@$(BIN)/python -m bench growth $(ARGS)
+
+bench-docs: $(VENV)/.bench ## put the results of the last measurements into docs/performance.md
+	@$(BIN)/python -m bench report --into docs/performance.md
+
+bench-compare: $(VENV)/.local ## two source trees side by side (BASE=<git ref or folder>, HEAD=., ARGS="--levels 8")
+	@$(BIN)/python -m bench compare --base "$(BASE)" --head "$(or $(HEAD),.)" $(ARGS)
+
 docs: $(VENV)/.dev ## write what in README.md and docs/ is made from the code
 	@$(BIN)/python docs/generate.py
 
@@ -66,6 +81,8 @@ lock: $(VENV)/.dev ## resolve the dependencies again, with hashes
 	@$(COMPILE) -c requirements/dev.txt -o requirements/core.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 		--python-version 3.11 --custom-compile-command 'make lock' --group build -c requirements/dev.txt -o requirements/build.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--python-version 3.11 --custom-compile-command 'make lock' --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean: ## remove the virtual environment and the caches (not the data folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz
@@ -80,6 +97,11 @@ $(VENV)/.local: requirements/local.txt requirements/build.txt pyproject.toml | $
 	@echo "installing the locked dependencies"
 	@$(INSTALL) --quiet --progress-bar on --require-hashes -r requirements/local.txt -r requirements/build.txt
 	@$(INSTALL) --quiet --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.local
+	@echo "installing what draws the pictures of the measurements"
+	@$(INSTALL) --quiet --progress-bar on --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python

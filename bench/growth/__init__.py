@@ -1,0 +1,1 @@
+"""How the figures change with what there is: rows, processes, partitions, a backlog, a long life."""

@@ -1,0 +1,33 @@
+"""The verbs of `python -m bench`, for the Makefile."""
+
+import sys
+
+import click
+
+from bench.compare import compare
+from bench.errors import BenchError
+from bench.growth.command import growth
+from bench.report import report
+from bench.run import run
+from local.report import LocalError
+
+
+class Verbs(click.Group):
+    def invoke(self, context: click.Context) -> object:
+        """Run the verb; what stands in its way is a sentence."""
+        try:
+            return super().invoke(context)
+        except (BenchError, LocalError) as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def main() -> None:
+    """Measure this system on this machine."""
+
+
+main.add_command(run)
+main.add_command(compare)
+main.add_command(growth)
+main.add_command(report)
