@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,26 +13,41 @@ from bench.errors import BenchError
 from bench.procfs import children, cpu_seconds, difference, resident_bytes, started_at
 
 BURN = "import time; start = time.process_time()\nwhile time.process_time() < start + 0.3: pass"
+ENDS = "subprocess.run([sys.executable, '-c', burn])"
+LIVES = "subprocess.Popen([sys.executable, '-c', burn + chr(10) + 'input()'])"
+LEAST = 0.2
+"""Of 0.3 s: the kernel rounds down, several times."""
+
+
+@contextmanager
+def parent(child: str) -> Iterator[int]:
+    """A process with a child of its own, which has burnt what it burns; gives its pid."""
+    code = f"import subprocess, sys\nburn = {BURN!r}\n{child}\nprint(flush=True)\ninput()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:  # type: ignore[call-overload]  # noqa: S603
+        assert process.stdout.readline() == b"\n"
+        yield process.pid
+        process.communicate(b"\n\n")
 
 
 def test_a_child_that_ended_is_counted_with_its_parent() -> None:
-    me = {"me": [os.getpid()]}
-    before = cpu_seconds(me)
-    subprocess.run([sys.executable, "-c", BURN], check=True)  # noqa: S603
-    assert 0.3 <= difference(cpu_seconds(me), before)["me"] < 2
+    with parent(ENDS) as pid:
+        assert LEAST <= cpu_seconds({"tree": [pid]})["tree"] < 2
+        assert {} == children(pid)
 
 
 def test_a_child_that_lives_is_counted_with_its_parent() -> None:
-    me = {"me": [os.getpid()]}
-    before, memory = cpu_seconds(me), resident_bytes(me)["me"]
-    with subprocess.Popen([sys.executable, "-c", f"{BURN}\ninput()"], stdin=subprocess.PIPE) as child:  # noqa: S603
+    with parent(LIVES) as pid:
+        (child,) = children(pid)
         deadline = time.monotonic() + 10
-        while difference(cpu_seconds(me), before)["me"] < 0.3 and time.monotonic() < deadline:
+        while cpu_seconds({"child": [child]})["child"] < LEAST and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert 0.3 <= difference(cpu_seconds(me), before)["me"]
-        assert memory + 2_000_000 < resident_bytes(me)["me"]
-        assert 2_000_000 < resident_bytes({"child": [child.pid]})["child"] < resident_bytes(me)["me"]
-        child.communicate(b"\n")
+        assert LEAST <= cpu_seconds({"child": [child]})["child"] <= cpu_seconds({"tree": [pid]})["tree"] < 2
+        assert 2_000_000 < resident_bytes({"child": [child]})["child"] < resident_bytes({"tree": [pid]})["tree"]
+
+
+def test_what_was_used_between_two_readings() -> None:
+    assert {"a": 1.5} == difference({"a": 3.5}, {"a": 2.0, "gone": 1.0})
 
 
 def test_the_start_of_a_process_is_on_our_clock() -> None:
