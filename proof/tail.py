@@ -88,7 +88,14 @@ async def _decide(
                 f"partition {each.record.partition} of the log has no record before offset {each.record.offset}, or "
                 "somebody else has written to this database meanwhile: restore the topic, or stop that"
             )
-        gaps.add(batch, each)
+        try:
+            gaps.add(batch, each)
+        except ArithmeticError as error:
+            raise OperatorError(
+                f"partition {each.record.partition}, offset {each.record.offset}, decided anew: {error}. What was "
+                "never published can not be put back under these settings: run this on an empty database, with "
+                "PROCESSOR_CURRENCIES and PROCESSOR_LIMITS as the processors had them"
+            ) from error
     await store.save(connection, batch)
     for row, _ in batch.journal:
         if row.event is not None and (row.facts or row.verb == Verb.RESERVE):

@@ -18,6 +18,7 @@ from tests.support.system import System, running_system
 
 COMMANDS = 2000
 FEW_COMMANDS = 300
+PORTION = 20
 LIMITS = f'{{"{LIMITED}": "100"}}'
 
 
@@ -38,23 +39,28 @@ def differences(ran: Ran) -> list[str]:
     return ran.out.splitlines()[:-2]
 
 
-async def sent(system: System, commands: int, seed: int | None = None) -> None:
-    """Publish a history, and wait until it is applied."""
-    history = History(random.Random(seed))
+async def sent(system: System, commands: int, history: History | None = None) -> None:
+    """Publish the next commands of a history, and wait until they are applied."""
     async with system.producer() as producer:
-        await publish(producer, system.topics, system.partitions, history, commands)
+        await publish(producer, system.topics, system.partitions, history or new_history(), commands)
     await system.caught_up(60)
 
 
-async def filled(system: System, commands: int) -> None:
-    """Let two processors apply a history, publish its events, and stop."""
+def new_history(accounts: int = 30) -> History:
     seed = random.randrange(2**32)
     print("seed", seed)
+    return History(random.Random(seed), accounts)
+
+
+async def filled(system: System, *portions: int, accounts: int = 30) -> None:
+    """Let two processors apply a history, portion by portion, publish its events, and stop."""
+    history = new_history(accounts)
     for number in range(2):
         await system.processor(f"processor-{number}", wait=False, limits=LIMITS)
     for number in range(2):
         await system.ready(f"processor-{number}")
-    await sent(system, commands, seed)
+    for commands in portions:
+        await sent(system, commands, history)
     [events] = system.rows("SELECT count(*) FROM journal WHERE event IS NOT NULL")
     await system.records(system.topics.events, events["count"], 30)
     await note_heads(system)
@@ -93,12 +99,12 @@ async def whole(servers: Servers, template: str, tmp_path_factory: pytest.TempPa
 async def published(
     servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Published]:
-    """Another one, smaller, whose events topic is made anew by each test that uses it."""
+    """Another one, smaller, whose partitions took turns on the accounts; each test makes its events topic anew."""
     name = f"published_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     folder = tmp_path_factory.mktemp("published")
     async with running_system(servers, servers.database_url(name), folder, partitions=2) as system:
-        await filled(system, FEW_COMMANDS)
+        await filled(system, *[PORTION] * (FEW_COMMANDS // PORTION), accounts=2)
         yield Published(system, by_partition(await system.records(system.topics.events, 0)))
 
 
