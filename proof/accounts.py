@@ -17,7 +17,7 @@ _COLUMNS: Final = ("connection_id", "currency", "sequence", "available", "held")
 async def check_accounts(fold: Fold, snapshot: Snapshot, report: Report) -> int:
     """Facts, account rows, and the sums of the ledger; gives the number of accounts."""
     count = 0
-    async for key, expected, row in aligned(_folded(fold.decisions(), report), snapshot.accounts()):
+    async for key, expected, row in aligned(folded(fold.decisions(), report), snapshot.accounts()):
         count += 1
         if expected is None:
             report(_difference(key, "no such account follows from the log"))
@@ -35,7 +35,7 @@ async def check_accounts(fold: Fold, snapshot: Snapshot, report: Report) -> int:
     return count
 
 
-def _folded(decisions: Iterable[AccountDecision], report: Report) -> Iterator[tuple[AccountKey, Account]]:
+def folded(decisions: Iterable[AccountDecision], report: Report) -> Iterator[tuple[AccountKey, Account]]:
     """Each account after its last decision."""
     for key, own in groupby(decisions, lambda decision: decision.key):
         account = Account(*key)
