@@ -56,7 +56,7 @@ def _load_public_key(file: Path) -> RSAPublicKey:
 class _Jws(jwt.PyJWS):
     """PyJWT's, with a short way for segments that are written as they should be: they decode to what encodes to them.
 
-    Anything else is the library's to judge, which looks at each character: that was a third of the work.
+    Anything else is the library's to judge, which looks at each character.
     """
 
     @staticmethod
