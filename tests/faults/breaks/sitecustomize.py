@@ -35,8 +35,11 @@ def drop_a_record() -> None:
 
 
 def apply_twice() -> None:
-    """A movement is added to the balance once more than to the ledger."""
-    from processor.account import apply_decision, movement_of  # noqa: PLC0415
+    """A cleared allocation is added to the balance once more than to the ledger.
+
+    Nothing that takes away: below zero the processor would refuse to go on, and there would be nothing to find.
+    """
+    from processor.account import Book, apply_decision, movement_of  # noqa: PLC0415
     from processor.batch import Batch  # noqa: PLC0415
 
     move = Batch._move
@@ -44,7 +47,7 @@ def apply_twice() -> None:
     def moving_twice(self: Batch, record: Any, event: Any) -> Any:
         fact = move(self, record, event)
         movement = movement_of(event.kind, event.status, int(event.amount.quantity))
-        if fact is not None and movement is not None and _is_due():
+        if fact is not None and movement is not None and movement.debit is Book.CUSTODY and _is_due():
             key = fact.connection_id, fact.currency
             once = self.accounts[key]
             self.accounts[key] = replace(apply_decision(once, movement), sequence=once.sequence)
