@@ -12,6 +12,7 @@ from tests.support.system import System
 from tests.system.conftest import Site
 
 JSON = {"Content-Type": "application/json"}
+UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"
 
 
 def padded(size: int) -> bytes:
@@ -117,7 +118,7 @@ async def test_a_path_that_names_no_uuid(site: Site, bad: str, kind: Kind) -> No
         ("GET", "/", 404),
         ("GET", "/bitgo/v1/nothing", 404),
         ("DELETE", "/bitgo/v1/allocations", 405),
-        ("POST", f"/bitgo/v1/allocation/{uuid.uuid4()}/clear", 405),
+        ("POST", f"/bitgo/v1/allocation/{UNKNOWN}/clear", 405),
         ("POST", "/bitgo/v1/connections", 404),
     ],
 )

@@ -15,6 +15,7 @@ from tests.support.system import ENTERPRISE
 from tests.system.conftest import Site
 
 PARTNERS = f"/api/network/v1/enterprises/{ENTERPRISE}/partners/allocations"
+UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"
 SCHEMA = json.loads((Path(__file__).parent.parent / "data" / "bitgo-allocation.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
@@ -106,10 +107,10 @@ async def test_times_move_on_a_transition_only(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        (f"{PARTNERS}/{uuid.uuid4()}", 404),
+        (f"{PARTNERS}/{UNKNOWN}", 404),
         (f"{PARTNERS}/no-uuid", 400),
         (f"{PARTNERS}/%00", 400),
-        (f"/api/network/v1/enterprises/another/partners/allocations/{uuid.uuid4()}", 404),
+        (f"/api/network/v1/enterprises/another/partners/allocations/{UNKNOWN}", 404),
         ("/api/network/v1/enterprises/another/partners/allocations", 404),
         ("/api/network/v1/nothing", 404),
     ],
