@@ -69,3 +69,9 @@ async def history(system: System, pause_seconds: float = 0.0) -> None:
                 system.topics.commands, b"\x00junk %d" % n, key=b"k", partition=n, headers=[("h", b"\xff")]
             )
     await system.caught_up()
+
+
+@pytest.fixture
+async def parking(system: System) -> System:
+    await system.processor()
+    return system

@@ -3,97 +3,18 @@
 import asyncio
 import base64
 import json
-import signal
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import psycopg
-import pytest
 
 from bitgo.client import reserve_body
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
+from schemas.commands import FINISHES
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
-from schemas.words import AfterFinal, Kind, Verb
-from tests.support.cli import Ran, finish, run, start
+from schemas.words import Kind, Verb
 from tests.support.commands import stamps
+from tests.support.dead_letters import PARTITIONS, finish_of, junk, letters, listed, misplace, reserve, rows_of
 from tests.support.system import System
-
-PARTITIONS = 8
-
-
-@pytest.fixture
-async def parking(system: System) -> System:
-    await system.processor()
-    return system
-
-
-def reserve(allocation_id: str | None = None, received_at: datetime | None = None) -> Command:
-    return RESERVES[Kind.ALLOCATION](
-        **stamps(allocation_id or str(uuid.uuid4()), received_at or datetime.now(UTC)),
-        amount=Amount(currency="BTC", quantity="5"),
-        client_id=str(uuid.uuid4()),
-        connection_id=str(uuid.uuid4()),
-        partners_connection_id="account",
-        edition=Edition(),
-        after_final=AfterFinal.CONFLICT,
-    )
-
-
-def finish_of(command: Command, verb: Verb) -> Command:
-    return FINISHES[command.kind, verb](**stamps(command.allocation_id, datetime.now(UTC)))
-
-
-async def misplace(system: System, *commands: Command) -> list[tuple[int, int]]:
-    """Publish commands on the partition beside their key's, and wait until they are parked; gives their places."""
-    places = []
-    async with system.producer() as producer:
-        for command in commands:
-            key = key_of(command.allocation_id)
-            wrong = (partition_of(key, PARTITIONS) + 1) % PARTITIONS
-            headers = [("traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01")]
-            sent = await producer.send_and_wait(
-                system.topics.commands, encode_command(command), key=key, partition=wrong, headers=headers
-            )
-            places.append((sent.partition, sent.offset))
-    await system.caught_up()
-    return places
-
-
-async def junk(system: System, value: bytes | None, key: bytes = b"key") -> tuple[int, int]:
-    async with system.producer() as producer:
-        sent = await producer.send_and_wait(
-            system.topics.commands, value, key=key, partition=3, headers=[("na\x1bme", b"\x1b[2J\xff")]
-        )
-    await system.caught_up()
-    return sent.partition, sent.offset
-
-
-async def letters(system: System, verb: str, *options: object) -> Ran:
-    return await run("dead-letters", verb, *options, *servers(system, verb))
-
-
-def servers(system: System, verb: str) -> list[str]:
-    kafka = ["--kafka", system.kafka, "--prefix", system.prefix] if verb == "retry" else []
-    return ["--postgres", system.database_url, *kafka]
-
-
-async def listed(system: System, *options: object) -> list[dict[str, Any]]:
-    ran = await letters(system, "list", "--json", *options)
-    assert ran.status == 0, ran
-    return [json.loads(line) for line in ran.out.splitlines()]
-
-
-def rows_of(system: System, allocation_id: str) -> list[tuple[str, str]]:
-    return [
-        (row["verb"], row["outcome"])
-        for row in system.rows(
-            'SELECT verb, outcome FROM journal WHERE allocation_id = %s::uuid ORDER BY partition, "offset"',
-            allocation_id,
-        )
-    ]
 
 
 async def test_what_was_parked_is_listed_shown_and_filtered(parking: System, tmp_path: Path) -> None:
@@ -234,98 +155,6 @@ async def test_a_dead_letter_is_discarded_with_a_reason(parking: System) -> None
     again = await letters(parking, "discard", *place, "--reason", "x")
     assert (3, True) == (again.status, "it was discarded by ben" in again.err)
     assert len(parking.rows("SELECT 1 FROM dead_letter")) == 1
-
-
-def arrange(system: System, *statements: str) -> None:
-    with psycopg.connect(system.database_url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
-
-
-async def until(system: System, statement: str) -> None:
-    async with asyncio.timeout(30):
-        while not system.rows(statement):
-            await asyncio.sleep(0.02)
-
-
-async def test_killed_after_recording_and_before_publishing(parking: System) -> None:
-    """Asleep while Postgres commits what it was told to record, and killed in its sleep."""
-    command = reserve()
-    [place] = await misplace(parking, command)
-    arrange(
-        parking,
-        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_notify('pausing', ''); PERFORM pg_sleep(1.5); RETURN new; END $$",
-        "CREATE TRIGGER pause BEFORE INSERT ON dead_letter_action FOR EACH ROW EXECUTE FUNCTION pause()",
-    )
-    process = await start("dead-letters", "retry", *place, *servers(parking, "retry"))
-    await until(parking, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
-    process.send_signal(signal.SIGSTOP)
-    await until(parking, "SELECT 1 FROM dead_letter_action WHERE state = 'begun'")
-    process.kill()
-    await process.wait()
-    arrange(parking, "DROP TRIGGER pause ON dead_letter_action")
-    assert [] == rows_of(parking, command.allocation_id)
-    assert "begun" == (await listed(parking))[0]["state"]
-    refused = await letters(parking, "discard", *place, "--reason", "x")
-    assert (3, True) == (refused.status, "a retry of it was begun" in refused.err)
-
-    ran = await letters(parking, "retry", *place)
-    assert ran.status == 0, ran
-    assert "changed nothing and never will" in ran.out
-    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
-    assert ["void", "retried"] == [
-        row["state"] for row in parking.rows("SELECT state FROM dead_letter_action ORDER BY attempt")
-    ]
-
-
-async def test_killed_after_publishing_and_before_recording_where(parking: System) -> None:
-    """The row is locked, so that the position can not be written, until the process that would write it is dead."""
-    command = reserve()
-    [place] = await misplace(parking, command)
-    arrange(
-        parking,
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$",
-        "CREATE TRIGGER fail BEFORE UPDATE ON dead_letter_action FOR EACH ROW EXECUTE FUNCTION fail()",
-    )
-    process = await start("dead-letters", "retry", *place, *servers(parking, "retry"))
-    await until(parking, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
-    process.kill()
-    await process.wait()
-    await parking.caught_up()
-    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
-    other = await letters(parking, "discard", *place, "--reason", "x")
-    assert (3, True) == (other.status, "somebody else handles dead letters" in other.err)
-    async with asyncio.timeout(20):
-        while parking.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
-            await asyncio.sleep(0.1)
-    arrange(parking, "DROP TRIGGER fail ON dead_letter_action")
-    assert "begun" == (await listed(parking))[0]["state"]
-
-    ran = await letters(parking, "retry", *place)
-    assert (0, True) == (ran.status, "was published before as" in ran.out), ran
-    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
-    assert ["retried"] == [row["state"] for row in parking.rows("SELECT state FROM dead_letter_action")]
-
-
-async def test_two_operators_at_once_publish_it_once(parking: System) -> None:
-    command = reserve()
-    [place] = await misplace(parking, command)
-    both = [await start("dead-letters", "retry", *place, *servers(parking, "retry")) for _ in range(2)]
-    ended = [await finish(each) for each in both]
-    assert [0, 3] == sorted(each.status for each in ended), ended
-    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
-
-
-async def test_a_retry_against_another_cluster_is_refused(parking: System) -> None:
-    [place] = await misplace(parking, reserve())
-    ran = await run(
-        *("dead-letters", "retry", *place, "--postgres", parking.database_url, "--kafka", parking.kafka),
-        *("--prefix", "other."),
-    )
-    assert ran.status == 78
-    assert "does not exist" in ran.err
-    assert [] == parking.rows("SELECT 1 FROM dead_letter_action")
 
 
 async def test_the_gauge_counts_the_open_ones(parking: System) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 import psycopg
 
 from processor.app import SESSION_TIMEOUT_SECONDS
-from tests.faults.run.processes import started_at
+from tests.faults.run.processes import group, started_at
 from tests.faults.run.proxy import END_OF_TRANSACTION, PRODUCE, Deed, Proxy, Trap, kafka_request, postgres_did
 from tests.faults.run.stage import Stage
 
@@ -45,18 +45,22 @@ class Fault:
         return {"clock": stage.clock.why_not, "disk": stage.disk.why_not}.get(self.needs)
 
 
-def _one(stage: Stage, random: Random, name: str) -> str:
-    """A server, or one of the ingresses or processors that run."""
-    return random.choice(sorted(each for each in stage.processes() if each.startswith(name)))
+async def _running(stage: Stage, name: str) -> dict[str, int]:
+    """A server, or the ingresses or processors that run. What the other fault of a pair has ended is waited for."""
+    while True:
+        found = {each: pid for each, pid in stage.processes().items() if each.startswith(name)}
+        if found:
+            return found
+        await asyncio.sleep(0.1)
 
 
 def send(number: signal.Signals, name: str) -> Strike:
     """To the oldest of that name: a supervisor lets one wait that dies twice within half a minute."""
 
     async def strike(stage: Stage, _random: Random) -> float:
-        pid = min((pid for each, pid in stage.processes().items() if each.startswith(name)), key=started_at)
+        pid = min((await _running(stage, name)).values(), key=started_at)
         at = time.monotonic()
-        os.kill(pid, number)
+        _signal([pid], number)
         if name not in ("kafka", "postgres"):
             return at
         await asyncio.sleep(0.2)
@@ -68,7 +72,8 @@ def send(number: signal.Signals, name: str) -> Strike:
 
 def sleep(name: str, *seconds: float) -> Strike:
     async def strike(stage: Stage, random: Random) -> float:
-        pids = stage.group(_one(stage, random, name))
+        running = await _running(stage, name)
+        pids = group(running[random.choice(sorted(running))])
         at = time.monotonic()
         try:
             _signal(pids, signal.SIGSTOP)
@@ -139,11 +144,14 @@ def moment(server: str, side: str, sees: Callable[[bytes], bool], *deeds: Deed) 
 
 async def no_connections(stage: Stage, random: Random) -> float:
     """Postgres has none left: ours take every place, and those of the processes are ended."""
-    async with _taken(stage) as take:
-        until = time.monotonic() + random.uniform(2, 4)
-        while time.monotonic() < until:
-            await take()
-            await asyncio.sleep(0.1)
+    until = time.monotonic() + random.uniform(2, 4)
+    while time.monotonic() < until:
+        with suppress(psycopg.OperationalError):  # another fault took Postgres away
+            async with _taken(stage) as take:
+                while time.monotonic() < until:
+                    await take()
+                    await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)
     return time.monotonic()
 
 
@@ -178,7 +186,8 @@ async def full_disk(stage: Stage, random: Random) -> float:
 
 def clock(name: str, *steps: float) -> Strike:
     async def strike(stage: Stage, random: Random) -> float:
-        pid = stage.processes()[_one(stage, random, name)]
+        running = await _running(stage, name)
+        pid = running[random.choice(sorted(running))]
         async with stage.clock.stepped(pid, random.choice(steps)):
             await asyncio.sleep(random.uniform(2, 5))
         return time.monotonic()

@@ -14,6 +14,11 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def group(pid: int) -> list[int]:
+    """A process and what it started: Postgres serves each connection with a process of its own."""
+    return [pid, *children(pid)]
+
+
 def started_at(pid: int) -> int:
     """In ticks since the machine started; 0 for who is gone."""
     with suppress(OSError):

@@ -26,7 +26,7 @@ from local.report import Report
 from local.supervisor import Supervisor
 from tests.faults.run.clock import Clock
 from tests.faults.run.disk import Disk
-from tests.faults.run.processes import children, environment, processes
+from tests.faults.run.processes import environment, processes
 from tests.faults.run.proxy import Proxy
 from tests.faults.run.stories import LIMIT, LIMITED
 
@@ -52,11 +52,6 @@ class Stage:
         own = self.supervisor.pids()
         up = own.pop("up", None)
         return own | (processes(up) if up else {})
-
-    def group(self, name: str) -> list[int]:
-        """A process and what it started: Postgres serves each connection with a process of its own."""
-        pid = self.processes()[name]
-        return [pid, *children(pid)] if name == "postgres" else [pid]
 
     async def back(self, *servers: str) -> None:
         """Until the servers accept clients, asked past the proxies."""

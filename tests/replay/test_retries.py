@@ -1,0 +1,102 @@
+"""Retries that are killed, meet each other, or meet another cluster: published once, and never lost sight of."""
+
+import asyncio
+import signal
+
+import psycopg
+
+from tests.support.cli import finish, run, start
+from tests.support.dead_letters import letters, listed, misplace, reserve, rows_of, servers
+from tests.support.system import System
+
+
+def arrange(system: System, *statements: str) -> None:
+    with psycopg.connect(system.database_url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+async def until(system: System, statement: str) -> None:
+    async with asyncio.timeout(30):
+        while not system.rows(statement):
+            await asyncio.sleep(0.02)
+
+
+async def test_killed_after_recording_and_before_publishing(parking: System) -> None:
+    """Asleep while Postgres commits what it was told to record, and killed in its sleep."""
+    command = reserve()
+    [place] = await misplace(parking, command)
+    arrange(
+        parking,
+        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_notify('pausing', ''); PERFORM pg_sleep(1.5); RETURN new; END $$",
+        "CREATE TRIGGER pause BEFORE INSERT ON dead_letter_action FOR EACH ROW EXECUTE FUNCTION pause()",
+    )
+    process = await start("dead-letters", "retry", *place, *servers(parking, "retry"))
+    await until(parking, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    process.send_signal(signal.SIGSTOP)
+    await until(parking, "SELECT 1 FROM dead_letter_action WHERE state = 'begun'")
+    process.kill()
+    await process.wait()
+    arrange(parking, "DROP TRIGGER pause ON dead_letter_action")
+    assert [] == rows_of(parking, command.allocation_id)
+    assert "begun" == (await listed(parking))[0]["state"]
+    refused = await letters(parking, "discard", *place, "--reason", "x")
+    assert (3, True) == (refused.status, "a retry of it was begun" in refused.err)
+
+    ran = await letters(parking, "retry", *place)
+    assert ran.status == 0, ran
+    assert "changed nothing and never will" in ran.out
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+    assert ["void", "retried"] == [
+        row["state"] for row in parking.rows("SELECT state FROM dead_letter_action ORDER BY attempt")
+    ]
+
+
+async def test_killed_after_publishing_and_before_recording_where(parking: System) -> None:
+    """The row is locked, so that the position can not be written, until the process that would write it is dead."""
+    command = reserve()
+    [place] = await misplace(parking, command)
+    arrange(
+        parking,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$",
+        "CREATE TRIGGER fail BEFORE UPDATE ON dead_letter_action FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    process = await start("dead-letters", "retry", *place, *servers(parking, "retry"))
+    await until(parking, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    process.kill()
+    await process.wait()
+    await parking.caught_up()
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+    other = await letters(parking, "discard", *place, "--reason", "x")
+    assert (3, True) == (other.status, "somebody else handles dead letters" in other.err)
+    async with asyncio.timeout(20):
+        while parking.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+            await asyncio.sleep(0.1)
+    arrange(parking, "DROP TRIGGER fail ON dead_letter_action")
+    assert "begun" == (await listed(parking))[0]["state"]
+
+    ran = await letters(parking, "retry", *place)
+    assert (0, True) == (ran.status, "was published before as" in ran.out), ran
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+    assert ["retried"] == [row["state"] for row in parking.rows("SELECT state FROM dead_letter_action")]
+
+
+async def test_two_operators_at_once_publish_it_once(parking: System) -> None:
+    command = reserve()
+    [place] = await misplace(parking, command)
+    both = [await start("dead-letters", "retry", *place, *servers(parking, "retry")) for _ in range(2)]
+    ended = [await finish(each) for each in both]
+    assert [0, 3] == sorted(each.status for each in ended), ended
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
+
+
+async def test_a_retry_against_another_cluster_is_refused(parking: System) -> None:
+    [place] = await misplace(parking, reserve())
+    ran = await run(
+        *("dead-letters", "retry", *place, "--postgres", parking.database_url, "--kafka", parking.kafka),
+        *("--prefix", "other."),
+    )
+    assert ran.status == 78
+    assert "does not exist" in ran.err
+    assert [] == parking.rows("SELECT 1 FROM dead_letter_action")
