@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Final
 
 from aiohttp import web
 
@@ -28,6 +29,9 @@ from service.logs import logger
 from service.postgres import KEYED
 from service.process import stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
+
+LANES: Final = 5
+"""One for each that may ask at the same time: claims, their pruning, outcomes, allocations, watermarks."""
 
 _log = logger("ingress")
 
@@ -75,13 +79,11 @@ async def _serve(
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
-    claims_database = Database(settings, "allocations-ingress-claims", limits=KEYED)
-    rows_database = Database(settings, "allocations-ingress-rows", lanes=2, limits=KEYED)
+    database = Database(settings, "allocations-ingress", lanes=LANES, limits=KEYED)
     lists_database = Database(settings, "allocations-ingress-lists", lanes=2)
-    claims = Claims(claims_database)
-    watermarks_database = Database(settings, "allocations-ingress-watermarks")
-    watermarks = Watermarks(settings, watermarks_database, health)
-    rows = Rows(rows_database)
+    claims = Claims(database)
+    watermarks = Watermarks(settings, database, health)
+    rows = Rows(database)
     submission = Submission(
         publisher,
         watermarks,
@@ -113,5 +115,5 @@ async def _serve(
             await stop
         for follower in followers:
             follower.cancel()
-    for database in (claims_database, rows_database, lists_database, watermarks_database):
-        await database.close()
+    await database.close()
+    await lists_database.close()

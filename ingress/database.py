@@ -17,7 +17,10 @@ R = TypeVar("R")
 
 
 class Database:
-    """`lanes` connections, each used by one call at a time and replaced after a failure."""
+    """At most `lanes` connections, each used by one call at a time and replaced after a failure.
+
+    The one that was used last is used next: where callers are few, one server process has everything at hand.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class Database:
         self._settings = settings
         self._name = application_name
         self._limits = limits
-        self._free: asyncio.Queue[Connection | None] = asyncio.Queue()
+        self._free: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
         self._cut_off: set[asyncio.Task[None]] = set()
         for _ in range(lanes):
             self._free.put_nowait(None)

@@ -1,5 +1,6 @@
-"""Around every request: errors become answers, and one canonical line says what happened."""
+"""Around every request: errors become answers, and one canonical line says what happened, once the answer is sent."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -31,7 +32,7 @@ async def answer_and_log(request: web.Request, handler: Handler) -> web.StreamRe
         code = "internal"
         response = _render(request, ProblemError(500, code, "an unexpected error; it was logged"))
     seconds = time.perf_counter() - started
-    _count(request, response.status, code, seconds)
+    asyncio.get_running_loop().call_soon(_count, request, response.status, code, seconds)
     return response
 
 
