@@ -1,7 +1,8 @@
 """Everything that a run can break, how, and how soon answers must be back. Each gives the time to count from.
 
 A process is counted from the moment it was hurt; a server from the moment it is back, because nobody can answer without
-it, except that a broker that was killed is counted from the kill.
+it, except that a broker that was killed is counted from the kill. An ingress that sleeps is counted from when it wakes:
+it keeps its callers' connections, and nobody else can answer on those.
 """
 
 import asyncio
@@ -80,7 +81,7 @@ def sleep(name: str, *seconds: float) -> Strike:
             await asyncio.sleep(random.choice(seconds))
         finally:
             _signal(reversed(pids), signal.SIGCONT)
-        return time.monotonic() if name in ("kafka", "postgres") else at
+        return at if name == "processor" else time.monotonic()
 
     return strike
 
