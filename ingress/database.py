@@ -55,6 +55,7 @@ class Database:
         finally:
             if not task.done():
                 self._cut(task)
+                self._give_up_idle()
                 self._free.put_nowait(None)
         if not task.done():
             raise UnavailableError("Postgres did not answer in time")
@@ -75,12 +76,22 @@ class Database:
         try:
             connection, result = task.result()
         except Exception as error:
-            self._free.put_nowait(None)
             if is_unavailable(error):
+                self._give_up_idle()
+                self._free.put_nowait(None)
                 raise UnavailableError(str(error).strip()) from error
+            self._free.put_nowait(None)
             raise
         self._free.put_nowait(connection)
         return result
+
+    def _give_up_idle(self) -> None:
+        """What broke one connection has likely broken those that nobody uses now: they are made anew when needed."""
+        idle = [self._free.get_nowait() for _ in range(self._free.qsize())]
+        for connection in idle:
+            if connection is not None:
+                connection.pgconn.finish()
+            self._free.put_nowait(None)
 
     def _cut(self, task: "asyncio.Task[Any]") -> None:
         """Let a call that was too slow end by itself: psycopg may take seconds to ask a silent server to cancel it."""
