@@ -12,7 +12,7 @@ import click
 from bench.errors import BenchError
 from bench.growth import render
 from bench.samples import load
-from bench.tables import cpu_table, floor_table, latency_table, machine_lines, open_table, stages_table
+from bench.tables import cpu_table, floor_table, latency_table, machine_lines, open_table, profile_table, stages_table
 
 Part = dict[str, Any]
 
@@ -28,6 +28,7 @@ TABLES: Final[dict[str, Callable[[Part], str]]] = {
     "closed": closed,
     "open": lambda part: open_table(part["samples"]),
     "stages": lambda part: stages_table(part["levels"]),
+    "profile": lambda part: profile_table(part["cpu"], part["shares"], part["http_alone"]),
     "sizes": render.curve,
     "processes": render.curve,
     "partitions": render.curve,

@@ -12,6 +12,7 @@ import click
 
 from bench.machine import facts
 from bench.procfs import Pids, cpu_seconds, difference
+from bench.profile import measure_profile
 from bench.progress import progress
 from bench.report import publish
 from bench.samples import Sample, Samples, Subject, document, rounds
@@ -20,7 +21,7 @@ from bench.stages import measure_stages
 from bench.worker import worker
 
 IDLE_SECONDS: Final = 3.0
-PARTS: Final = ("closed", "open", "stages")
+PARTS: Final = ("closed", "open", "stages", "profile")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ async def _run(shape: Shape, plan: Plan, parts: Sequence[str], out: Path) -> Non
                 write(out / "open.json", common | {"samples": {rate: each.document() for rate, each in found.items()}})
     if "stages" in parts:
         write(out / "stages.json", made | await measure_stages(shape, plan.stage_pairs, plan.warm_up_pairs))
+    if "profile" in parts:
+        write(out / "profile.json", made | await measure_profile(shape, plan.seconds, plan.warm_up_pairs))
 
 
 async def idle_cores(pids: Pids) -> dict[str, float]:

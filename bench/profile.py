@@ -1,0 +1,153 @@
+"""Where the CPU of ingress and processor goes under load, by part, and what HTTP costs alone.
+
+py-spy looks at the Python stacks from outside. A sample belongs to the innermost frame that is neither Python's own
+library nor the event loop; what is left is the loop itself, with its system calls.
+"""
+
+import asyncio
+import re
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+from statistics import median
+from typing import Any, Final
+
+from bench.errors import BenchError
+from bench.machine import facts
+from bench.progress import progress
+from bench.samples import Sample, Subject
+from bench.stack import Shape, Stack, running
+from bench.worker import Worker, worker
+from local.child import die_with_parent
+
+LEVEL: Final = 32
+SLICES: Final = 5
+SAMPLES_PER_SECOND: Final = 200
+LOOP: Final = "event loop and its system calls"
+PARTS: Final = (
+    ("HTTP", ("aiohttp/", "yarl/", "multidict/", "ingress/listening.py", "ingress/routes.py")),
+    ("token", ("jwt/", "cryptography/", "ingress/signatures.py", "ingress/access.py")),
+    (
+        "log lines and metrics",
+        ("structlog/", "prometheus_client/", "/measures.py", "service/logs.py", "ingress/middleware.py"),
+    ),
+    ("Kafka client", ("aiokafka/", "service/batches.py", "ingress/publisher.py")),
+    ("Faust", ("faust/", "mode/", "processor/transport.py")),
+    (
+        "Postgres client, statements",
+        ("psycopg/", "psycopg_binary/", "service/postgres.py", "ingress/database.py", "processor/store.py"),
+    ),
+    (
+        "groups: who waits for whom",
+        (
+            "ingress/merged.py",
+            "service/company.py",
+            "processor/pump.py",
+            "ingress/watermarks.py",
+            "ingress/claims.py",
+            "ingress/rows.py",
+        ),
+    ),
+    ("events and their relay", ("processor/relay.py", "processor/outbox.py")),
+    ("requests, records, answers", ("pydantic/", "schemas/", "ingress/")),
+    ("deciding, journal, hashes", ("processor/",)),
+)
+_FRAME: Final = re.compile(r"\((?P<file>[^()]+?)(?::\d+)?\)$")
+_STANDARD: Final = re.compile(r"/lib/python3\.\d+/(?!site-packages/)|/uvloop/|^<")
+
+
+async def measure_profile(shape: Shape, seconds: float, warm_up_pairs: int) -> dict[str, Any]:
+    """On a stack of its own: first the cost of a command, then the profiles, then a bare web server."""
+    async with running(shape) as stack, worker("bench.client", stack.url, stack.key) as sender:
+        machine = facts(stack.postgres)
+        product = Subject("product", sender, stack.pids())
+        with progress(3, "profile") as done:
+            await product.slice({"clients": 64, "pairs": warm_up_pairs})
+            plain = [await _slice(product, seconds) for _ in range(SLICES)]
+            done(f"{median(each.pairs_per_second for each in plain):.0f} pairs/s")
+            shares = await _profiled(stack, product, seconds)
+            done("profiled")
+        async with _bare() as (url, server), worker("bench.client", url, stack.key) as other:
+            alone = await _alone(other, server, seconds)
+            done("HTTP alone")
+    cpu = {name: median(each.cpu[name] for each in plain) for name in plain[0].cpu}
+    return {"machine": machine, "level": LEVEL, "cpu": cpu, "shares": shares, "http_alone": alone}
+
+
+async def _slice(subject: Subject, seconds: float) -> Sample:
+    sample = await subject.slice({"clients": LEVEL, "pairs": subject.pairs(LEVEL, seconds)})
+    subject.rates[LEVEL] = sample.pairs_per_second
+    return sample
+
+
+async def _profiled(stack: Stack, subject: Subject, seconds: float) -> dict[str, dict[str, float]]:
+    """Each process in turn: a stopped one would have its share of the other's time."""
+    shares = {}
+    with tempfile.TemporaryDirectory(prefix="allocations-profile-") as folder:
+        for name in ("ingress", "processor"):
+            file = Path(folder) / name
+            [pid] = stack.pids()[name]
+            spy = await _spy(pid, file)
+            for _ in range(SLICES):
+                await _slice(subject, seconds)
+            spy.send_signal(SIGINT)
+            if await spy.wait() != 0:
+                raise BenchError(f"py-spy could not look at process {pid}; its words are above")
+            shares[name] = parts(file.read_text().splitlines())
+    return shares
+
+
+async def _spy(pid: int, file: Path) -> Process:
+    program = Path(sys.executable).with_name("py-spy")
+    options = ["--format", "raw", "--rate", str(SAMPLES_PER_SECOND), "--full-filenames", "--output", str(file)]
+    return await asyncio.create_subprocess_exec(
+        program, "record", "--pid", str(pid), *options, stdout=asyncio.subprocess.DEVNULL
+    )
+
+
+def parts(lines: Iterable[str]) -> dict[str, float]:
+    """The share of each part of the samples; a line is frames from the outermost, and how often they were seen."""
+    seen: Counter[str] = Counter()
+    for line in lines:
+        stack, _, count = line.rpartition(" ")
+        seen[part_of(stack.split(";"))] += int(count)
+    if not seen:
+        raise BenchError("py-spy saw nothing")
+    return {name: count / seen.total() for name, count in seen.most_common()}
+
+
+def part_of(frames: list[str]) -> str:
+    """The part that the innermost telling frame belongs to."""
+    for frame in reversed(frames):
+        found = _FRAME.search(frame)
+        if found is None or _STANDARD.search(found["file"]):
+            continue
+        for name, marks in PARTS:
+            if any(mark in found["file"] for mark in marks):
+                return name
+    return LOOP
+
+
+@asynccontextmanager
+async def _bare() -> AsyncIterator[tuple[str, int]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.bare", stdin=PIPE, stdout=PIPE, preexec_fn=die_with_parent(SIGTERM)
+    )
+    assert process.stdout is not None and process.stdin is not None  # noqa: S101, PT018
+    try:
+        yield (await process.stdout.readline()).decode().strip(), process.pid
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def _alone(sender: Worker, server: int, seconds: float) -> float:
+    """CPU of a bare web server for one command, in milliseconds."""
+    subject = Subject("HTTP alone", sender, {"ingress": [server]})
+    found = [await _slice(subject, seconds) for _ in range(SLICES + 1)]
+    return median(each.cpu["ingress"] for each in found[1:])
