@@ -25,7 +25,7 @@ from bench.stack import Shape, Stack, running
 from bench.worker import Worker, worker
 from local.child import die_with_parent
 
-LEVEL: Final = 32
+LEVELS: Final = (1, 32)
 SLICES: Final = 5
 SAMPLES_PER_SECOND: Final = 200
 LOOP: Final = "event loop and its system calls"
@@ -62,31 +62,32 @@ _STANDARD: Final = re.compile(r"/lib/python3\.\d+/(?!site-packages/)|/uvloop/|^<
 
 
 async def measure_profile(shape: Shape, seconds: float, warm_up_pairs: int) -> dict[str, Any]:
-    """On a stack of its own: first the cost of a command, then the profiles, then a bare web server."""
+    """On a stack of its own: for each level the cost of a command, then the profiles; at last a bare web server."""
     async with running(shape) as stack, worker("bench.client", stack.url, stack.key) as sender:
         machine = facts(stack.postgres)
         product = Subject("product", sender, stack.pids())
-        with progress(3, "profile") as done:
+        with progress(len(LEVELS) + 1, "profile") as done:
             await product.slice({"clients": 64, "pairs": warm_up_pairs})
-            plain = [await _slice(product, seconds) for _ in range(SLICES)]
-            done(f"{median(each.pairs_per_second for each in plain):.0f} pairs/s")
-            shares = await _profiled(stack, product, seconds)
-            done("profiled")
-        async with _bare() as (url, server), worker("bench.client", url, stack.key) as other:
-            alone = await _alone(other, server, seconds)
+            levels = {}
+            for level in LEVELS:
+                plain = [await _slice(product, level, seconds) for _ in range(SLICES)]
+                cpu = {name: median(each.cpu[name] for each in plain) for name in plain[0].cpu}
+                levels[level] = {"cpu": cpu, "shares": await _profiled(stack, product, level, seconds)}
+                done(f"{level} clients, {median(each.pairs_per_second for each in plain):.0f} pairs/s")
+            async with _bare() as (url, server), worker("bench.client", url, stack.key) as other:
+                alone = await _alone(other, server, seconds)
             done("HTTP alone")
-    cpu = {name: median(each.cpu[name] for each in plain) for name in plain[0].cpu}
-    return {"machine": machine, "level": LEVEL, "cpu": cpu, "shares": shares, "http_alone": alone}
+    return {"machine": machine, "levels": levels, "http_alone": alone}
 
 
-async def _slice(subject: Subject, seconds: float) -> Sample:
-    sample = await subject.slice({"clients": LEVEL, "pairs": subject.pairs(LEVEL, seconds)})
-    subject.rates[LEVEL] = sample.pairs_per_second
+async def _slice(subject: Subject, level: int, seconds: float) -> Sample:
+    sample = await subject.slice({"clients": level, "pairs": subject.pairs(level, seconds)})
+    subject.rates[level] = sample.pairs_per_second
     return sample
 
 
-async def _profiled(stack: Stack, subject: Subject, seconds: float) -> dict[str, dict[str, float]]:
-    """Each process in turn: a stopped one would have its share of the other's time."""
+async def _profiled(stack: Stack, subject: Subject, level: int, seconds: float) -> dict[str, dict[str, float]]:
+    """Each process in turn: one that is looked at is held up, and would hold up the other."""
     shares = {}
     with tempfile.TemporaryDirectory(prefix="allocations-profile-") as folder:
         for name in ("ingress", "processor"):
@@ -94,7 +95,7 @@ async def _profiled(stack: Stack, subject: Subject, seconds: float) -> dict[str,
             [pid] = stack.pids()[name]
             spy = await _spy(pid, file)
             for _ in range(SLICES):
-                await _slice(subject, seconds)
+                await _slice(subject, level, seconds)
             spy.send_signal(SIGINT)
             if await spy.wait() != 0:
                 raise BenchError(f"py-spy could not look at process {pid}; its words are above")
@@ -147,7 +148,7 @@ async def _bare() -> AsyncIterator[tuple[str, int]]:
 
 
 async def _alone(sender: Worker, server: int, seconds: float) -> float:
-    """CPU of a bare web server for one command, in milliseconds."""
+    """CPU of a bare web server for one command, in milliseconds, under the most clients."""
     subject = Subject("HTTP alone", sender, {"ingress": [server]})
-    found = [await _slice(subject, seconds) for _ in range(SLICES + 1)]
+    found = [await _slice(subject, max(LEVELS), seconds) for _ in range(SLICES + 1)]
     return median(each.cpu["ingress"] for each in found[1:])

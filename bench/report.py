@@ -28,7 +28,7 @@ TABLES: Final[dict[str, Callable[[Part], str]]] = {
     "closed": closed,
     "open": lambda part: open_table(part["samples"]),
     "stages": lambda part: stages_table(part["levels"]),
-    "profile": lambda part: profile_table(part["cpu"], part["shares"], part["http_alone"]),
+    "profile": lambda part: profile_table(part["levels"], part["http_alone"]),
     "sizes": render.curve,
     "processes": render.curve,
     "partitions": render.curve,

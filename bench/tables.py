@@ -86,22 +86,22 @@ def stages_table(levels: dict[str, dict[str, Any]]) -> str:
     return table(["stage", *heads], [*rows, ["**from sending to answer**", *totals]])
 
 
-def profile_table(cpu: dict[str, float], shares: dict[str, dict[str, float]], http_alone: float) -> str:
+def profile_table(levels: dict[str, dict[str, Any]], http_alone: float) -> str:
     """What each part costs a command, in microseconds, in the two processes that are ours."""
-    names = sorted({name for each in shares.values() for name in each}, key=lambda name: -_cost(name, cpu, shares))
-    rows = [
-        [name, *(f"{1000 * cpu[process] * found.get(name, 0.0):.0f}" for process, found in shares.items())]
-        for name in names
-    ]
-    rows.append(["**all of it**", *(f"**{1000 * cpu[process]:.0f}**" for process in shares)])
-    lines = table(["part", *(f"{process}, µs" for process in shares)], rows)
-    servers = ", ".join(f"{name} {1000 * cpu[name]:.0f}" for name in PROCESSES if name not in shares)
-    alone = f"A bare web server alone, µs for a request: {1000 * http_alone:.0f}."
-    return f"{lines}\n\nBeside them, µs: {servers}. {alone}"
-
-
-def _cost(name: str, cpu: dict[str, float], shares: dict[str, dict[str, float]]) -> float:
-    return sum(cpu[process] * found.get(name, 0.0) for process, found in shares.items())
+    columns = {
+        (process, level): {part: 1000 * found["cpu"][process] * share for part, share in shares.items()}
+        for level, found in levels.items()
+        for process, shares in found["shares"].items()
+    }
+    *_, last = levels
+    names = {part for costs in columns.values() for part in costs}
+    ordered = sorted(
+        names, key=lambda part: -sum(costs.get(part, 0.0) for (_, level), costs in columns.items() if level == last)
+    )
+    rows = [[part, *(f"{costs.get(part, 0.0):.0f}" for costs in columns.values())] for part in ordered]
+    rows.append(["**all of it**", *(f"**{sum(costs.values()):.0f}**" for costs in columns.values())])
+    heads = [f"{process}, µs, {level} client{'s' * (level != '1')}" for process, level in columns]
+    return f"{table(['part', *heads], rows)}\n\nA bare web server alone, µs for a request: {1000 * http_alone:.0f}."
 
 
 def machine_lines(machine: dict[str, Any]) -> str:
