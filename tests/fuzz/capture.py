@@ -48,7 +48,7 @@ def _blocks(data: bytes) -> bytes:
     file = io.BytesIO()
     writer = CaptureWriter(file, SOURCE)
     for part in data.split(DIVIDER):
-        writer._write_block(part[:1].ljust(1), part[1:])
+        writer._blocks.write(part[:1].ljust(1), part[1:])
     return file.getvalue()
 
 
@@ -56,6 +56,6 @@ def _records(data: bytes) -> bytes:
     """With the right number at the end, when there is one."""
     file = io.BytesIO()
     writer = CaptureWriter(file, SOURCE)
-    writer._write_block(b"R", data)
-    writer._write_block(b"E", b'{"records": %d}' % (len(data) // 37 or 1))
+    writer._blocks.write(b"R", data)
+    writer._blocks.write(b"E", b'{"records": %d}' % (len(data) // 37 or 1))
     return file.getvalue()

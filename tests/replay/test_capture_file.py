@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replay.blocks import BLOCK_BYTES
 from replay.capture_file import (
-    BLOCK_BYTES,
     MAGIC,
     CaptureFileError,
     CaptureReader,
