@@ -31,6 +31,7 @@ _MEANINGS: Final = {
     404: "there is no such allocation",
     408: "the body did not come in time",
     409: "a conflict; `code` says which, `allocationStatus` the current status",
+    410: "the journal row at this position was pruned; without a position, the current status is answered",
     413: "the body is over 64 KiB",
     415: "the content type is not JSON",
     422: "rejected, where `rejected_as` is 422",
@@ -117,7 +118,7 @@ def _paths_of(kind: Kind, settings: IngressSettings) -> dict[str, Any]:
                     _parameter("commandId", "query", {"type": "string"}, required=False),
                 ],
                 "security": [{"bitgo": []}, {"operator": []}],
-                "responses": _responses((200, 422), one, (400, 401, 403, 404, 409, 500, 503), Problem),
+                "responses": _responses((200, 422), one, (400, 401, 403, 404, 409, 410, 500, 503), Problem),
             }
         }
     return paths

@@ -72,6 +72,11 @@ def not_found() -> ProblemError:
     return ProblemError(404, Refusal.NOT_FOUND, REFUSALS[Refusal.NOT_FOUND][1])
 
 
+def pruned(headers: Mapping[str, str]) -> ProblemError:
+    detail = "what became of this command is no longer kept; without a position, the current status is answered"
+    return ProblemError(410, "pruned", detail, headers)
+
+
 def unavailable(
     detail: str = "nothing was published; try again", headers: Mapping[str, str] | None = None
 ) -> ProblemError:

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from ingress.answers import answer, current, proof
 from ingress.context import ACCESS, IDENTITY, ROWS, SETTINGS, SLOTS, SUBMISSION
-from ingress.problems import bad_request, not_found, outcome_pending, unavailable
+from ingress.problems import bad_request, not_found, outcome_pending, pruned, unavailable
 from ingress.requests import path_id
 from schemas.fields import is_text
 from schemas.records import Position
@@ -34,7 +34,10 @@ async def _at(request: web.Request, kind: Kind, allocation_id: str, position: Po
     """The outcome of the command at a position: what its write would have been answered."""
     command_id = request.query.get("commandId")
     headers = proof(command_id or "", position)
-    row = await request.app[SUBMISSION].outcome_at(position, headers)
+    submission = request.app[SUBMISSION]
+    row = await submission.outcome_at(position, headers)
+    if row is None and await submission.is_pruned(position, headers):
+        raise pruned(headers)
     if row is None or (command_id is not None and not row.is_of(command_id)):
         raise outcome_pending(headers)
     if row.allocation_id is not None and (row.allocation_id, row.kind) != (allocation_id, kind):

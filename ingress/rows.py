@@ -78,6 +78,15 @@ class Rows:
         self.outcome: Merged[tuple[int, int], OutcomeRow | None] = Merged(self._outcomes, MERGED_MAX)
         self.allocation: Merged[str, AllocationRow | None] = Merged(self._allocations, MERGED_MAX)
 
+    async def is_pruned(self, partition: int, offset: int) -> bool:
+        """Whether a journal row may be missing because it was pruned."""
+
+        async def query(connection: Connection) -> bool:
+            cursor = await connection.execute(_SQL["is_pruned"], {"partition": partition, "offset": offset})
+            return await cursor.fetchone() is not None
+
+        return await self._database.run(query)
+
     async def _outcomes(self, positions: Sequence[tuple[int, int]]) -> list[OutcomeRow | None]:
         async def query(connection: Connection) -> dict[tuple[int, int], OutcomeRow]:
             asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}

@@ -98,6 +98,8 @@ class Submission:
         """What became of a command that this process published. The row is the proof: it must be the command's own."""
         headers = proof(command.command_id, position)
         row = await self.outcome_at(position, headers)
+        if row is None and await self.is_pruned(position, headers):
+            raise outcome_pending(headers)
         if row is None or not row.is_of(command.command_id):
             self._report_another_log(position, command, row)
             raise outcome_pending(headers)
@@ -112,6 +114,14 @@ class Submission:
             async with asyncio.timeout(self._answer_timeout):
                 await self._watermarks.wait(position.partition, position.offset)
                 return await self._rows.outcome((position.partition, position.offset))
+        except (TimeoutError, UnavailableError) as error:
+            raise outcome_pending(headers) from error
+
+    async def is_pruned(self, position: Position, headers: dict[str, str]) -> bool:
+        """Whether there is no row at a position because it was pruned. Raises ProblemError as `outcome_at` does."""
+        try:
+            async with asyncio.timeout(self._answer_timeout):
+                return await self._rows.is_pruned(position.partition, position.offset)
         except (TimeoutError, UnavailableError) as error:
             raise outcome_pending(headers) from error
 

@@ -1,8 +1,11 @@
 SELECT
     d.partition, d."offset", d.reason, d.recorded_at, substring(d.key FROM 1 FOR 100), octet_length(d.value),
-    a.state, a.taken_by, a.taken_at, a.reason, a.command_id::text, a.retried_partition, a.retried_offset, j.outcome, j.reason, count(*) OVER ()
+    a.state, a.taken_by, a.taken_at, a.reason, a.command_id::text, a.retried_partition, a.retried_offset,
+    coalesce(j.outcome, CASE WHEN w.pruned_before > a.retried_offset THEN 'pruned' END), j.reason,
+    count(*) OVER ()
 FROM dead_letter d
 LEFT JOIN dead_letter_action a ON a.partition = d.partition AND a."offset" = d."offset" AND a.state <> 'void'
+LEFT JOIN watermark w ON w.partition = a.retried_partition
 LEFT JOIN journal j ON j.partition = a.retried_partition AND j."offset" = a.retried_offset
 WHERE (%(all)s OR a.state IS NULL OR a.state = 'begun')
     AND (%(partition)s::integer IS NULL OR d.partition = %(partition)s)
