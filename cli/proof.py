@@ -15,9 +15,17 @@ from proof.verify import verify as compare
 
 DIFFERENT: Final = 1
 
+_checkpoint_option = click.option(
+    "--checkpoint",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="start from a file of `allocations checkpoint` instead of the beginning",
+)
+
 
 @click.command()
 @server_options
+@_checkpoint_option
 @click.option(
     "--heads",
     "files",
@@ -28,15 +36,15 @@ DIFFERENT: Final = 1
 @click.option(
     "--show", default=100, show_default=True, type=click.IntRange(1), help="differences to print; all are counted"
 )
-def verify(files: tuple[Path, ...], show: int, **servers: Any) -> None:
+def verify(file: Path | None, files: tuple[Path, ...], show: int, **servers: Any) -> None:
     """Compare every table with what follows from the log, and say what differs, allocation by allocation.
 
     Works while all runs, and when the processors are stopped: what was not applied or not published yet is counted and
-    is no difference. Changes nothing. Exit status 0: no difference; 1: differences; 78: Kafka or Postgres does not
-    answer, or they do not belong together.
+    is no difference. With --checkpoint, what is before it is not looked at. Changes nothing. Exit status 0: no
+    difference; 1: differences; 78: Kafka or Postgres does not answer, or they do not belong together.
     """
     heads = _noted(files)
-    with_servers(servers, lambda settings: _verify(settings, heads, show))
+    with_servers(servers, lambda settings: _verify(settings, heads, show, file))
 
 
 def _noted(files: tuple[Path, ...]) -> Heads:
@@ -49,7 +57,7 @@ def _noted(files: tuple[Path, ...]) -> Heads:
     return together(noted)
 
 
-async def _verify(settings: ProofSettings, heads: Heads, show: int) -> int:
+async def _verify(settings: ProofSettings, heads: Heads, show: int, file: Path | None) -> int:
     count = 0
 
     def report(difference: Difference) -> None:
@@ -59,35 +67,40 @@ async def _verify(settings: ProofSettings, heads: Heads, show: int) -> int:
             click.echo(str(difference))
 
     with Bar() as bar:
-        verified = await compare(settings, heads, report, bar)
+        verified = await compare(settings, heads, report, bar, file)
     if count > show:
         click.echo(f"… and {count - show:,} more")
     click.echo(
         f"{verified.commands:,} commands in {verified.partitions} partitions, {verified.allocations:,} allocations, "
         f"{verified.accounts:,} accounts: " + (f"{count:,} differences" if count else "no difference")
     )
-    click.echo(f"not yet applied: {verified.not_applied:,} commands; not yet published: {verified.not_published:,}")
+    before = f"; noted heads before the checkpoint: {verified.heads_before:,}" if verified.heads_before else ""
+    click.echo(
+        f"not yet applied: {verified.not_applied:,} commands; not yet published: {verified.not_published:,}{before}"
+    )
     return DIFFERENT if count else 0
 
 
 @click.command()
 @server_options
+@_checkpoint_option
 @click.option("--resume", is_flag=True, help="go on from what is there: the database was restored from a backup")
-def rebuild(*, resume: bool, **servers: Any) -> None:
+def rebuild(file: Path | None, *, resume: bool, **servers: Any) -> None:
     """Fill an empty, migrated database from the commands and events of its log. The processors must be stopped.
 
     A command that has an event gets that event's outcome and facts, whatever the settings are today. What is behind the
     last event of its partition is decided again, with the settings PROCESSOR_CURRENCIES and PROCESSOR_LIMITS; decisions
-    that depend on them or on balances are listed. When it was interrupted, run it again: it goes on. With --data, the
-    database is migrated first.
+    that depend on them or on balances are listed. With --checkpoint, an empty database gets its rows first; where log
+    or tables were pruned, it is needed, with --resume too. When it was interrupted, run it again: it goes on. With
+    --data, the database is migrated first.
 
     Exit status 0: all is there, and processors may start; 1: something could not be put back as it was, and is named;
     78: it could not begin or go on, and a sentence says why.
     """
-    with_servers(servers, lambda settings: _rebuild(settings, resume=resume), migrated=True)
+    with_servers(servers, lambda settings: _rebuild(settings, file, resume=resume), migrated=True)
 
 
-async def _rebuild(settings: ProofSettings, *, resume: bool) -> int:
+async def _rebuild(settings: ProofSettings, file: Path | None, *, resume: bool) -> int:
     listed = 0
 
     def list_anew(row: JournalRow) -> None:
@@ -99,7 +112,7 @@ async def _rebuild(settings: ProofSettings, *, resume: bool) -> int:
         click.echo(f"passed over: {difference}", err=True)
 
     with Bar() as bar:
-        rebuilt = await fill(settings, settings.policy, say, list_anew, bar, resume=resume)
+        rebuilt = await fill(settings, settings.policy, say, list_anew, bar, resume=resume, file=file)
     for gap in rebuilt.unfilled:
         click.echo(gap)
     click.echo(

@@ -1,6 +1,7 @@
 """Accounts: every decision in the order of its sequence, on what the one before it left (decisions 5 and 6)."""
 
-from collections.abc import Iterable, Iterator
+import heapq
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
@@ -14,10 +15,10 @@ from proof.snapshot import Snapshot
 _COLUMNS: Final = ("connection_id", "currency", "sequence", "available", "held")
 
 
-async def check_accounts(fold: Fold, snapshot: Snapshot, report: Report) -> int:
-    """Facts, account rows, and the sums of the ledger; gives the number of accounts."""
+async def check_accounts(fold: Fold, snapshot: Snapshot, firsts: Mapping[int, int], report: Report) -> int:
+    """Facts, account rows, and the sums of the ledger from `firsts` on; gives the number of accounts."""
     count = 0
-    async for key, expected, row in aligned(folded(fold.decisions(), report), snapshot.accounts()):
+    async for key, expected, row in aligned(folded(fold, report), snapshot.accounts()):
         count += 1
         if expected is None:
             report(_difference(key, "no such account follows from the log"))
@@ -25,22 +26,31 @@ async def check_accounts(fold: Fold, snapshot: Snapshot, report: Report) -> int:
             report(_difference(key, "the row is missing"))
         elif differs := columns_differ(dict(zip(_COLUMNS, row, strict=True)), account_row(expected)):
             report(_difference(key, differs))
-    async for connection_id, currency, available, held, available_sum, held_sum in snapshot.unbalanced():
-        report(
-            _difference(
-                (connection_id, currency),
-                f"available is {available} and held {held}, and the ledger's rows are {available_sum} and {held_sum}",
-            )
-        )
+    before = ((account.key, account) for account in fold.accounts())
+    async for key, account, row in aligned(before, snapshot.balances(firsts)):
+        if row is not None and (words := _unbalanced(account, *map(int, row))):
+            report(_difference(key, words))
     return count
 
 
-def folded(decisions: Iterable[AccountDecision], report: Report) -> Iterator[tuple[AccountKey, Account]]:
+def _unbalanced(before: Account | None, available: int, held: int, available_sum: int, held_sum: int) -> str:
+    """How balances differ from what the ledger's rows make of those before them; empty when they do not."""
+    first = (before.available, before.held) if before else (0, 0)
+    if (available, held) == (first[0] + available_sum, first[1] + held_sum) and min(available, held) >= 0:
+        return ""
+    since = f" since the checkpoint, which has {first[0]} and {first[1]}" if before else ""
+    return f"available is {available} and held {held}, and the ledger's rows are {available_sum} and {held_sum}{since}"
+
+
+def folded(fold: Fold, report: Report) -> Iterator[tuple[AccountKey, Account]]:
     """Each account after its last decision."""
-    for key, own in groupby(decisions, lambda decision: decision.key):
+    both: Iterator[Account | AccountDecision] = heapq.merge(
+        fold.accounts(), fold.decisions(), key=lambda each: each.key
+    )
+    for key, own in groupby(both, lambda each: each.key):
         account = Account(*key)
-        for decision in own:
-            account = _after(account, decision, report)
+        for each in own:
+            account = each if isinstance(each, Account) else _after(account, each, report)
         yield key, account
 
 

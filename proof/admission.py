@@ -5,11 +5,17 @@ last, so that a processor that starts meanwhile, or after a rebuild was killed, 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
 from processor.store import Connection, take_tables
+from proof.checkpoint_file import Checkpoint
+from proof.progress import Progress
+from proof.restore import restore
+from proof.snapshot import pruned, watermarks
+from proof.starts import PRUNED, check_heads, check_not_pruned, check_tables
 from proof.streams import Bounds
 from service.errors import OperatorError
 from service.kafka import admin, describe_all
@@ -57,7 +63,15 @@ async def identify(settings: ServiceSettings, connection: Connection) -> LogIden
 
 
 async def begin(
-    settings: ServiceSettings, connection: Connection, consumer: AIOKafkaConsumer, log: Bounds, *, resume: bool
+    settings: ServiceSettings,
+    connection: Connection,
+    consumer: AIOKafkaConsumer,
+    log: Bounds,
+    checkpoint: Checkpoint | None,
+    file: Path | None,
+    progress: Progress,
+    *,
+    resume: bool,
 ) -> None:
     """From here on the database is not whole. Raises OperatorError."""
     tables = await look(connection)
@@ -67,12 +81,25 @@ async def begin(
             "from a backup, go on from there with --resume; to build everything from nothing, name an empty database"
         )
     if not tables.begun:
-        await connection.execute(
-            _SQL["begin_rebuild"], {"partitions": list(log), "starts": [start for start, _ in log.values()]}
-        )
+        if file:
+            await restore(settings, file, consumer, progress)
+        else:
+            await _begin_with_nothing(connection, log)
         return
+    if checkpoint:
+        check_tables(checkpoint, await watermarks(connection), await pruned(connection))
+        await check_heads(checkpoint, connection)
+    else:
+        await check_not_pruned(connection)
     await check_positions(settings, connection, consumer, log, may_be_older=True)
     await connection.execute(_SQL["forget_identity"])
+
+
+async def _begin_with_nothing(connection: Connection, log: Bounds) -> None:
+    """What a log no longer has may have made something: without a checkpoint it must begin at 0."""
+    if any(start for start, _ in log.values()):
+        raise OperatorError(PRUNED)
+    await connection.execute(_SQL["begin_rebuild"], {"partitions": list(log)})
 
 
 async def end(connection: Connection, identity: LogIdentity) -> None:

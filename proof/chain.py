@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from processor.journal import FIRST_HASH
+from proof.checkpoint_file import Mark
 from proof.differences import Difference, Report
 from proof.snapshot import StoredRow
 from schemas.records import Position
@@ -48,16 +48,25 @@ def together(noted: Iterable[Mapping[int, Head]]) -> Heads:
 
 
 class Chain:
-    """Walks the rows of a partition in order; says where the chain breaks first, and which heads are not on it."""
+    """Walks the rows of a partition in order; says where the chain breaks first, and which heads are not on it.
 
-    def __init__(self, commands: str, partition: int, heads: Iterable[Head], report: Report) -> None:
+    Of what is before `start` only the last hash is known.
+    """
+
+    def __init__(self, commands: str, partition: int, start: Mark, heads: Iterable[Head], report: Report) -> None:
         self._commands = commands
         self._partition = partition
         self._heads = {head.offset: head for head in sorted(heads, key=lambda head: head.hash)}
         self._report = report
         self._whole = True
-        self.last = FIRST_HASH
+        self.last = start.head
         """The hash beside the row before."""
+        if start.last is not None:
+            self._look(start.last, start.hash, None)
+        self.unknown = [offset for offset in self._heads if offset < start.next_offset]
+        """Offsets of the heads before the start, of which nothing can be said."""
+        for offset in self.unknown:
+            del self._heads[offset]
 
     def add(self, stored: StoredRow, digest: bytes) -> None:
         """`digest` is the hash that follows from the row as it is stored and from `last`."""
@@ -69,10 +78,13 @@ class Chain:
                 f"{digest.hex()} follows from this row and the hash before it"
             )
             self._report(Difference("chain", self._position(offset), words, stored.row.allocation_id))
-        if (head := self._heads.pop(offset, None)) is not None and head.hash != stored.hash.hex():
-            words = f"the hash is {stored.hash.hex()}, and {head.hash} was noted"
-            self._report(Difference("heads", self._position(offset), words, stored.row.allocation_id))
+        self._look(offset, stored.hash.hex(), stored.row.allocation_id)
         self.last = stored.hash
+
+    def _look(self, offset: int, digest: str, allocation_id: str | None) -> None:
+        if (head := self._heads.pop(offset, None)) is not None and head.hash != digest:
+            words = f"the hash is {digest}, and {head.hash} was noted"
+            self._report(Difference("heads", self._position(offset), words, allocation_id))
 
     def end(self) -> None:
         for offset in self._heads:

@@ -6,13 +6,14 @@ ends.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from processor.account import AccountKey, Book, Movement
+from processor.account import Account, AccountKey, Book, Movement
 from processor.machine import State
 from processor.store import allocation_row, state_of
+from proof.checkpoint_file import Part
 
 CACHE_KIB: Final = 65_536
 
@@ -23,6 +24,10 @@ _SCHEMA: Final = f"""
     PRAGMA temp_store = FILE;
     PRAGMA cache_size = -{CACHE_KIB};
     CREATE TABLE allocation (allocation_id TEXT PRIMARY KEY, row TEXT NOT NULL);
+    CREATE TABLE account (
+        connection_id TEXT, currency TEXT, sequence INTEGER NOT NULL, available TEXT NOT NULL, held TEXT NOT NULL,
+        PRIMARY KEY (connection_id, currency)
+    );
     CREATE TABLE decision (
         connection_id TEXT NOT NULL, currency TEXT NOT NULL, sequence INTEGER NOT NULL, available_before TEXT NOT NULL,
         held_before TEXT NOT NULL, debit TEXT, credit TEXT, quantity TEXT, position TEXT NOT NULL, allocation_id TEXT
@@ -51,6 +56,14 @@ class Fold:
 
     def close(self) -> None:
         self._database.close()
+
+    def begin_with(self, part: Part, rows: Iterable[Sequence[Any]]) -> None:
+        """Know some rows of a checkpoint before anything follows from the log."""
+        if part is Part.ALLOCATIONS:
+            texts = ((row[0], json.dumps(row, separators=(",", ":"))) for row in rows)
+            self._database.executemany("INSERT INTO allocation VALUES (?, ?)", texts)
+        elif part is Part.ACCOUNTS:
+            self._database.executemany("INSERT INTO account VALUES (?, ?, ?, ?, ?)", rows)
 
     def states(self, allocation_ids: Iterable[str]) -> dict[str, State]:
         """The allocations that are known of these."""
@@ -101,6 +114,13 @@ class Fold:
                 for each in decisions
             ),
         )
+
+    def accounts(self) -> Iterator[Account]:
+        """Those that it began with, in order."""
+        for connection_id, currency, sequence, available, held in self._database.execute(
+            "SELECT * FROM account ORDER BY connection_id, currency"
+        ):
+            yield Account(connection_id, currency, sequence, int(available), int(held))
 
     def decisions(self) -> Iterator[AccountDecision]:
         """Account by account, in the order of their sequences."""

@@ -8,6 +8,7 @@ was is put back between 6 and 8, and not behind the last.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final
 
 from processor.account import Account, AccountKey, Book, Movement, apply_decision
@@ -15,6 +16,8 @@ from processor.batch import Batch, Read, Tables
 from processor.machine import Allocation
 from processor.policy import Judge
 from processor.store import Connection
+from proof.checkpoint_file import Part, reading
+from proof.progress import Progress
 from schemas.commands import Command, Reserve
 from service.sql import statements
 
@@ -80,9 +83,10 @@ class Gaps:
                 )
 
 
-async def load_gaps(connection: Connection, judge: Judge) -> Gaps:
-    """As the journal has them."""
+async def load_gaps(connection: Connection, judge: Judge, file: Path | None, progress: Progress) -> Gaps:
+    """As the journal has them, behind the accounts of a checkpoint's file."""
     gaps: dict[AccountKey, list[Gap]] = {}
+    await _load_accounts(connection, file, progress)
     async with connection.transaction(), connection.cursor("gaps") as cursor:
         await cursor.execute(_SQL["decisions_around_gaps"])
         rows = [row async for row in cursor]
@@ -91,11 +95,24 @@ async def load_gaps(connection: Connection, judge: Judge) -> Gaps:
     return Gaps(gaps, judge)
 
 
+async def _load_accounts(connection: Connection, file: Path | None, progress: Progress) -> None:
+    """Into a table of this connection's own."""
+    await connection.execute(_SQL["account_before"])
+    if file is None:
+        return
+    async with connection.cursor().copy(_SQL["copy_account_before"]) as copy:
+        with reading(file, progress) as checkpoint:
+            for part, rows in checkpoint:
+                for row in rows if part is Part.ACCOUNTS else ():
+                    await copy.write_row(row)
+
+
 def _gaps(key: AccountKey, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
     rows = list(rows)
     latest = {partition: sequence for _, _, partition, sequence, *_ in rows}
-    account = Account(*key)
-    for _, _, _, sequence, available, held, debit, credit, quantity in rows:
+    first_sequence, first_available, first_held = rows[0][-3:]
+    account = Account(*key, first_sequence, int(first_available), int(first_held))
+    for _, _, _, sequence, available, held, debit, credit, quantity, *_ in rows:
         found = Account(*key, sequence - 1, int(available), int(held))
         if found.sequence > account.sequence:
             ahead = frozenset(each for each, known in latest.items() if known > found.sequence)

@@ -1,7 +1,7 @@
 """What the relay published of a partition, beside what it should have: once each, in journal order (decision 16)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from proof.differences import Difference, Report, columns_differ
@@ -12,15 +12,20 @@ NONE_YET: Final = -1
 
 
 class Publications:
-    """The records of one partition of the events topic, or of the dead letters, by the offset of their command."""
+    """The records of one partition of the events topic, or of the dead letters, by the offset of their command.
 
-    def __init__(self, stream: Stream, topic: str, commands: str, header: str, report: Report) -> None:
+    The stream begins behind those of commands up to `after`.
+    """
+
+    def __init__(
+        self, stream: Stream, topic: str, commands: str, header: str, report: Report, after: int = NONE_YET
+    ) -> None:
         self._stream = stream
         self._topic = topic
         self._commands = commands
         self._header = header
         self._report = report
-        self._last = NONE_YET
+        self._last = after
         self._beyond = False
         self.not_yet = 0
         """How many are still to be published."""
@@ -28,15 +33,24 @@ class Publications:
     async def before(self, offset: int) -> dict[int, Published]:
         """What was published of the commands before an offset and was not asked for before."""
         found: dict[int, Published] = {}
+        async for record in self._until(offset):
+            found[self._last] = record
+        return found
+
+    async def skip(self, offset: int) -> None:
+        """Pass over what was published of the commands before an offset."""
+        async for _ in self._until(offset):
+            pass
+
+    async def _until(self, offset: int) -> AsyncIterator[Published]:
         while (record := await self._stream.head()) is not None:
             source = position_of(record.headers, self._header)
             if source is not None and source.offset >= offset:
                 break
             self._stream.take()
             if self._is_next(record, source):
-                found[self._last] = record
+                yield record
         self._beyond = record is not None
-        return found
 
     async def check_rest(self, beyond: int) -> None:
         """What is left may be of commands that were applied since, which end at `beyond`."""

@@ -1,7 +1,8 @@
 """`allocations rebuild`: the tables anew, from commands and events (decision 15).
 
-1. keep everybody else away   2. each partition up to its last event: outcome and facts are the event's   3. what is
-behind the last events is decided again, in log order   4. only then the database says which log it is the state of
+1. keep everybody else away   2. with a checkpoint, an empty database gets its rows   3. each partition up to its last
+event: outcome and facts are the event's   4. what is behind the last events is decided again, in log order   5. only
+then the database says which log it is the state of
 
 Every part is one transaction with its positions, guarded as a processor's are: a rebuild that was killed goes on where
 it stood when it is started again.
@@ -10,6 +11,7 @@ it stood when it is started again.
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 
@@ -19,10 +21,11 @@ from processor.store import Connection
 from proof import admission
 from proof.differences import Report
 from proof.progress import Progress
-from proof.published import Publications
+from proof.published import NONE_YET, Publications
 from proof.refill import Refill
 from proof.snapshot import watermarks
-from proof.streams import bounds, open_stream
+from proof.starts import Starts, check_log, read_whole
+from proof.streams import Bounds, bounds, open_stream
 from proof.tail import decide_rest
 from schemas.topics import Topics
 from service.errors import OperatorError
@@ -48,8 +51,11 @@ async def rebuild(
     progress: Progress,
     *,
     resume: bool,
+    file: Path | None = None,
 ) -> Rebuilt:
-    """Fill the tables. `list_anew` is told each decision that depends on the settings and balances of today.
+    """Fill the tables, from the file of a checkpoint on if there is one.
+
+    `list_anew` is told each decision that depends on the settings and balances of today.
 
     Raises OperatorError, with a sentence that says what stands in the way; and what `is_passing` knows.
     """
@@ -59,13 +65,18 @@ async def rebuild(
         stack.push_async_callback(connection.close)
         await admission.keep_others_away(connection)
         identity = await admission.identify(settings, connection)
+        checkpoint = read_whole(file, identity, progress) if file else None
         commands, events = [await stack.enter_async_context(reader(settings)) for _ in range(2)]
         log = await bounds(commands, topics.commands, range(identity.partitions))
-        await admission.begin(settings, connection, commands, log, resume=resume)
+        published = await bounds(events, topics.events, log)
+        if checkpoint:
+            check_log(checkpoint, topics, log, published, await bounds(events, topics.dead_letters, log))
+        await admission.begin(settings, connection, commands, log, checkpoint, file, progress, resume=resume)
         ends = {partition: end for partition, (_, end) in log.items()}
         decided = await _decided(events, topics, ends)
-        by_events = await _by_events(topics, connection, commands, events, decided, say, progress)
-        anew, unfilled = await decide_rest(settings, connection, commands, policy, ends, list_anew, progress)
+        begun = checkpoint.marks if checkpoint else {}
+        by_events = await _by_events(topics, connection, commands, events, decided, published, begun, say, progress)
+        anew, unfilled = await decide_rest(settings, connection, commands, policy, ends, file, list_anew, progress)
         await admission.end(connection, identity)
     return Rebuilt(by_events, anew, unfilled)
 
@@ -94,20 +105,24 @@ async def _by_events(
     commands: AIOKafkaConsumer,
     events: AIOKafkaConsumer,
     decided: Mapping[int, int],
+    published: Bounds,
+    begun: Starts,
     say: Report,
     progress: Progress,
 ) -> int:
     """Fill each partition up to its last event; gives the number of commands."""
     starts = {partition: mark.next_offset for partition, mark in (await watermarks(connection)).items()}
-    published = await bounds(events, topics.events, decided)
     missing = {each: (starts[each], beyond) for each, beyond in decided.items() if starts[each] < beyond}
     count = sum(beyond - start for start, beyond in missing.values())
     progress.phase("by events", count)
     for partition, (start, beyond) in missing.items():
         records = open_stream(commands, topics.commands, partition, start, beyond)
-        found = open_stream(events, topics.events, partition, *published[partition])
-        publications = Publications(found, topics.events, topics.commands, "ce_id", say)
-        await publications.before(start)
+        first, end = published[partition]
+        mark = begun.get(partition)
+        found = open_stream(events, topics.events, partition, max(first, mark.events if mark else 0), end)
+        after = mark.next_offset - 1 if mark else NONE_YET
+        publications = Publications(found, topics.events, topics.commands, "ce_id", say, after)
+        await publications.skip(start)
         refill = Refill(connection, topics, partition, len(decided), records, publications)
         await refill.run(start, beyond, progress)
     return count

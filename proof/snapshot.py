@@ -87,9 +87,33 @@ class Snapshot:
         async for row in self._stream("account_rows"):
             yield (row[0], row[1]), row
 
-    async def unbalanced(self) -> AsyncIterator[Sequence[Any]]:
-        async for row in self._stream("unbalanced_accounts"):
-            yield row
+    async def balances(self, firsts: Mapping[int, int]) -> AsyncIterator[tuple[tuple[str, str], Sequence[Any]]]:
+        """Available and held of each account, and the sums of its ledger rows from an offset of each partition on."""
+        asked = {"partitions": list(firsts), "firsts": list(firsts.values())}
+        async for row in self._stream("account_balances", asked):
+            yield (row[0], row[1]), row[2:]
+
+    async def open_dead_letters(self) -> AsyncIterator[tuple[int, int]]:
+        async for row in self._stream("open_dead_letters"):
+            yield row[0], row[1]
+
+    async def last_to_publish(self) -> dict[int, tuple[int | None, int | None]]:
+        """By partition, the offsets of the last journal row with an event and of the last dead letter."""
+        cursor = await self._connection.execute(_SQL["last_to_publish"])
+        return {partition: (event, letter) async for partition, event, letter in cursor}
+
+    async def count_states(self) -> int:
+        """How many allocations and accounts there are."""
+        row = await (await self._connection.execute(_SQL["count_states"])).fetchone()
+        return int(row[0]) if row else 0
+
+    async def pruned(self) -> dict[int, int]:
+        return await pruned(self._connection)
+
+    async def begins_before(self, starts: Mapping[int, int]) -> bool:
+        """Whether the journal has a row from before some partition's start."""
+        asked = {"partitions": list(starts), "starts": list(starts.values())}
+        return bool(await (await self._connection.execute(_SQL["rows_before"], asked)).fetchone())
 
     async def _stream(self, name: str, asked: Mapping[str, Any] | None = None) -> AsyncIterator[Sequence[Any]]:
         async with self._connection.cursor(name) as cursor:
@@ -100,8 +124,8 @@ class Snapshot:
 
 
 @asynccontextmanager
-async def snapshot(settings: ServiceSettings) -> AsyncIterator[Snapshot]:
-    async with await connect(settings, "allocations-verify", PATIENT) as connection:
+async def snapshot(settings: ServiceSettings, name: str) -> AsyncIterator[Snapshot]:
+    async with await connect(settings, name, PATIENT) as connection:
         await connection.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield Snapshot(connection, await watermarks(connection))
 
@@ -109,6 +133,11 @@ async def snapshot(settings: ServiceSettings) -> AsyncIterator[Snapshot]:
 async def watermarks(connection: Connection) -> dict[int, Watermark]:
     cursor = await connection.execute(_SQL["watermarks"])
     return {partition: Watermark(next_offset, digest) async for partition, next_offset, digest in cursor}
+
+
+async def pruned(connection: Connection) -> dict[int, int]:
+    """By partition, where rows may be missing before, because they were pruned; only where they were."""
+    return dict(await (await connection.execute(_SQL["pruned"])).fetchall())
 
 
 def _journal_row(partition: int, row: Sequence[Any]) -> JournalRow:

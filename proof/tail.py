@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -30,6 +31,7 @@ async def decide_rest(
     consumer: AIOKafkaConsumer,
     policy: PolicySettings,
     ends: Mapping[int, int],
+    file: Path | None,
     list_anew: Callable[[JournalRow], None],
     progress: Progress,
 ) -> tuple[int, list[str]]:
@@ -40,10 +42,10 @@ async def decide_rest(
         for partition, end in ends.items()
         if marks[partition].next_offset < end
     }
+    async with await connect(settings, "allocations-rebuild", PATIENT) as patient:
+        gaps = await load_gaps(patient, policy, file, progress)
     count = sum(ends[each.partition] - start for each, start in where.items())
     progress.phase("anew", count)
-    async with await connect(settings, "allocations-rebuild", PATIENT) as patient:
-        gaps = await load_gaps(patient, policy)
     go_to(consumer, where)
     streams = [Stream(consumer, each, start, ends[each.partition]) for each, start in where.items()]
     part: list[Published] = []

@@ -9,6 +9,7 @@ progress is never taken for a difference.
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 
@@ -17,18 +18,19 @@ from processor.outbox import outboxes
 from proof.accounts import check_accounts
 from proof.allocations import check_allocations
 from proof.chain import Chain, Heads
+from proof.checkpoint_file import Checkpoint, Mark, reading
 from proof.differences import Difference, Report
 from proof.fold import Fold
+from proof.known import known_log
 from proof.partition import PartitionCheck, Sources
 from proof.progress import Progress
 from proof.published import Publications
 from proof.snapshot import Snapshot, snapshot, watermarks
+from proof.starts import PRUNED, Starts, beginning, check_log, check_tables, read_whole
 from proof.streams import Bounds, bounds, open_stream
 from schemas.topics import Topics
 from service.errors import OperatorError
-from service.kafka import admin, describe_all, reader
-from service.log_checks import check_topics, load_identity
-from service.migrations import check_migrations
+from service.kafka import reader
 from service.postgres import connect
 from service.settings import ServiceSettings
 
@@ -43,6 +45,8 @@ class Verified:
     accounts: int = 0
     not_applied: int = 0
     not_published: int = 0
+    heads_before: int = 0
+    """Noted heads before the checkpoint, of which nothing can be said."""
 
 
 @dataclass(frozen=True)
@@ -55,37 +59,49 @@ class _Log:
     now: Mapping[int, Watermark]
 
 
-async def verify(settings: ServiceSettings, heads: Heads, report: Report, progress: Progress) -> Verified:
-    """Compare everything.
+async def verify(
+    settings: ServiceSettings, heads: Heads, report: Report, progress: Progress, file: Path | None = None
+) -> Verified:
+    """Compare everything; with the file of a checkpoint, everything since.
 
     Raises OperatorError when there is nothing to compare, and what `is_passing` knows when Kafka or Postgres is away.
     """
-    partitions = await _known_partitions(settings)
+    identity = await known_log(settings, "allocations-verify")
+    checkpoint = read_whole(file, identity, progress) if file else None
     async with AsyncExitStack() as stack:
         fold = stack.enter_context(closing(Fold()))
-        tables = await stack.enter_async_context(snapshot(settings))
+        tables = await stack.enter_async_context(snapshot(settings, "allocations-verify"))
         consumers = [await stack.enter_async_context(reader(settings)) for _ in range(3)]
-        log = await _look(settings, consumers[0], partitions)
-        verified = Verified(partitions)
-        await _Verification(settings.topics, tables, log, fold, consumers, report).run(heads, verified, progress)
+        log = await _look(settings, consumers[0], identity.partitions)
+        starts = await _starts(checkpoint, settings.topics, log, tables)
+        if file:
+            _begin_with(file, fold, progress)
+        verified = Verified(identity.partitions)
+        verification = _Verification(settings.topics, tables, log, starts, fold, consumers, report)
+        await verification.run(heads, verified, progress)
         verified.allocations = await check_allocations(fold, tables, report, progress)
-        verified.accounts = await check_accounts(fold, tables, report)
+        firsts = {partition: mark.next_offset for partition, mark in starts.items()} if checkpoint else {}
+        verified.accounts = await check_accounts(fold, tables, firsts, report)
     return verified
 
 
-async def _known_partitions(settings: ServiceSettings) -> int:
-    """The number of partitions, when database and cluster belong together."""
-    topics = settings.topics
-    async with await connect(settings, "allocations-verify") as connection, admin(settings) as client:
-        await check_migrations(connection)
-        identity = await load_identity(connection)
-        if identity is None:
-            raise OperatorError(
-                "the database is the state of no log yet: either no processor has ever started on it, or it must be "
-                "rebuilt first (`allocations rebuild`)"
-            )
-        cluster = await describe_all(client, (topics.commands, topics.events, topics.dead_letters))
-        return check_topics(cluster, topics, identity)
+def _begin_with(file: Path, fold: Fold, progress: Progress) -> None:
+    with reading(file, progress) as checkpoint:
+        for part, rows in checkpoint:
+            fold.begin_with(part, rows)
+
+
+async def _starts(checkpoint: Checkpoint | None, topics: Topics, log: _Log, tables: Snapshot) -> Starts:
+    """Raises OperatorError when log and tables have not all that is to be compared."""
+    gone = await tables.pruned()
+    if checkpoint:
+        check_log(checkpoint, topics, log.commands, log.events, log.dead_letters)
+        check_tables(checkpoint, tables.watermarks, gone)
+        return checkpoint.marks
+    starts = beginning(log.commands, log.events, log.dead_letters)
+    if gone or await tables.begins_before({partition: mark.next_offset for partition, mark in starts.items()}):
+        raise OperatorError(PRUNED)
+    return starts
 
 
 async def _look(settings: ServiceSettings, consumer: AIOKafkaConsumer, partitions: int) -> _Log:
@@ -105,6 +121,7 @@ class _Verification:
         topics: Topics,
         tables: Snapshot,
         log: _Log,
+        starts: Starts,
         fold: Fold,
         consumers: list[AIOKafkaConsumer],
         report: Report,
@@ -112,6 +129,7 @@ class _Verification:
         self._topics = topics
         self._tables = tables
         self._log = log
+        self._starts = starts
         self._fold = fold
         self._consumers = consumers
         self._report = report
@@ -124,34 +142,46 @@ class _Verification:
             if partition not in covered:
                 self._say(partition, 0, "heads" if partition in heads else "watermark", "the log has no such partition")
         for partition, (start, beyond) in covered.items():
-            chain = Chain(self._topics.commands, partition, heads.get(partition, ()), self._report)
+            mark = self._starts[partition]
+            await self._check_last(partition, mark)
+            chain = Chain(self._topics.commands, partition, mark, heads.get(partition, ()), self._report)
+            verified.heads_before += len(chain.unknown)
             sources = self._open(partition, start, beyond, chain)
             await self._check(sources, progress)
             await self._check_rest(sources, chain)
             verified.not_applied += max(0, self._log.commands[partition][1] - beyond)
             verified.not_published += sources.events.not_yet + sources.dead_letters.not_yet
-        async for name, partition, offset in self._tables.outside(covered):
+        known = {partition: (self._first_known(partition), beyond) for partition, (_, beyond) in covered.items()}
+        async for name, partition, offset in self._tables.outside(known):
             self._say(partition, offset, name, "the log has no place for this row")
 
     def _covered(self, partition: int) -> tuple[int, int]:
         """The offsets that the journal must have."""
-        start, _ = self._log.commands[partition]
+        start = self._starts[partition].next_offset
         mark = self._tables.watermarks.get(partition)
         return start, max(start, mark.next_offset) if mark else start
+
+    def _first_known(self, partition: int) -> int:
+        """Rows before a checkpoint may be there, or be pruned."""
+        mark = self._starts[partition]
+        return mark.next_offset if mark.last is None else 0
 
     def _open(self, partition: int, start: int, beyond: int, chain: Chain) -> Sources:
         topics, report = self._topics, self._report
         commands, events, dead_letters = self._consumers
         end = min(beyond, self._log.commands[partition][1])
-        published = open_stream(events, topics.events, partition, *self._log.events[partition])
-        letters = open_stream(dead_letters, topics.dead_letters, partition, *self._log.dead_letters[partition])
+        mark = self._starts[partition]
+        published = open_stream(events, topics.events, partition, *_from(mark.events, self._log.events[partition]))
+        letters = open_stream(
+            dead_letters, topics.dead_letters, partition, *_from(mark.dead_letters, self._log.dead_letters[partition])
+        )
         return Sources(
             partition,
             start,
             beyond,
             open_stream(commands, topics.commands, partition, start, end),
-            Publications(published, topics.events, topics.commands, "ce_id", report),
-            Publications(letters, topics.dead_letters, topics.commands, "dead-letter-position", report),
+            Publications(published, topics.events, topics.commands, "ce_id", report, start - 1),
+            Publications(letters, topics.dead_letters, topics.commands, "dead-letter-position", report, start - 1),
             chain,
         )
 
@@ -168,6 +198,17 @@ class _Verification:
             report=self._report,
         )
         await check.run(progress)
+
+    async def _check_last(self, partition: int, start: Mark) -> None:
+        """The row before a checkpoint is never pruned."""
+        if start.last is None:
+            return
+        stored = (await self._tables.rows(partition, start.last, start.next_offset)).journal.get(start.last)
+        if stored is None:
+            self._say(partition, start.last, "journal", "the row is missing")
+        elif stored.hash != start.head:
+            words = f"the hash is {stored.hash.hex()}, and {start.hash} is in the checkpoint"
+            self._say(partition, start.last, "chain", words)
 
     async def _check_rest(self, sources: Sources, chain: Chain) -> None:
         """The watermark, and what was published of later commands than those that the snapshot has."""
@@ -187,3 +228,8 @@ class _Verification:
 
     def _say(self, partition: int, offset: int, table: str, words: str) -> None:
         self._report(Difference(table, f"{self._topics.commands}/{partition}/{offset}", words))
+
+
+def _from(first: int, bounds: tuple[int, int]) -> tuple[int, int]:
+    """What there is from an offset on."""
+    return max(first, bounds[0]), bounds[1]

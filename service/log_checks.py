@@ -207,7 +207,8 @@ def _check_bounds(topics: Topics, partition: int, start: int, next_offset: int, 
     if next_offset < start:
         raise OperatorError(
             f"{topics.commands}/{partition} starts at offset {start}, and the database needs it from {next_offset}: "
-            "commands were deleted before they were applied. Restore the topic, or the newest backup of the database"
+            "commands were deleted before they were applied. Restore the topic, or the newest backup of the database; "
+            "if they were pruned, run `allocations rebuild --checkpoint` on an empty database"
         )
 
 

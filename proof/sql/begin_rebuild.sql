@@ -1,3 +1,3 @@
 INSERT INTO watermark (partition, next_offset, hash)
-SELECT partition, start, decode(repeat('00', 32), 'hex')
-FROM unnest(%(partitions)s::int[], %(starts)s::bigint[]) AS log (partition, start)
+SELECT partition, 0, decode(repeat('00', 32), 'hex')
+FROM unnest(%(partitions)s::int[]) AS log (partition)

@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from tests.support.system import System, running_system
 COMMANDS = 2000
 FEW_COMMANDS = 300
 PORTION = 20
+HALF = 300
+DISCARDED, OPEN = 0, 1
+"""Offsets of two dead letters on the partition 0 of `halfway`."""
 LIMITS = f'{{"{LIMITED}": "100"}}'
 
 
@@ -32,6 +36,14 @@ async def verify(system: System, *options: str) -> Ran:
 
 async def rebuild(system: System, *options: str, **environment: str) -> Ran:
     return await run("rebuild", *servers_of(system), *options, **environment)
+
+
+async def checkpoint(system: System, file: Path) -> Ran:
+    return await run("checkpoint", file, *servers_of(system))
+
+
+async def prune(system: System, *options: str) -> Ran:
+    return await run("prune", *servers_of(system), *options)
 
 
 def differences(ran: Ran) -> list[str]:
@@ -129,4 +141,52 @@ def copy(servers: Servers, whole: System, tmp_path: Path) -> Iterator[System]:
 def empty(servers: Servers, whole: System, template: str, tmp_path: Path) -> Iterator[System]:
     """The whole system's log with an empty database."""
     with on_database(servers, whole, tmp_path, template) as system:
+        yield system
+
+
+@dataclass
+class Halfway:
+    """A stopped system, and a checkpoint of when half of its log was applied, while it was at work."""
+
+    system: System
+    file: Path
+    next_offsets: dict[int, int]
+
+    @property
+    def option(self) -> tuple[str, str]:
+        return "--checkpoint", str(self.file)
+
+
+@pytest.fixture(scope="session")
+async def halfway(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Halfway]:
+    """The last test that uses it shortens its log."""
+    name = f"halfway_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    folder = tmp_path_factory.mktemp("halfway")
+    async with running_system(servers, servers.database_url(name), folder, partitions=3) as system:
+        await system.processor(limits=LIMITS)
+        async with system.producer() as producer:
+            for _ in (DISCARDED, OPEN):
+                await producer.send_and_wait(system.topics.commands, b"\x00junk", b"key", 0)
+        history = new_history()
+        await sent(system, HALF, history)
+        discarded = await run(
+            "dead-letters", "discard", 0, DISCARDED, "--reason", "none", "--postgres", system.database_url
+        )
+        assert discarded.status == 0, discarded
+        file = folder / "halfway.checkpoint"
+        ran = await checkpoint(system, file)
+        assert (0, "") == (ran.status, ran.err), ran
+        marks = {row["partition"]: row["next_offset"] for row in system.rows("SELECT * FROM watermark")}
+        await sent(system, HALF, history)
+        [events] = system.rows("SELECT count(*) FROM journal WHERE event IS NOT NULL")
+        await system.records(system.topics.events, events["count"], 30)
+        await system.supervisor.remove("processor-0")
+        yield Halfway(system, file, marks)
+
+
+@pytest.fixture
+def half_copy(servers: Servers, halfway: Halfway, tmp_path: Path) -> Iterator[System]:
+    """Its log with a copy of its tables, to be damaged."""
+    with on_database(servers, halfway.system, tmp_path) as system:
         yield system

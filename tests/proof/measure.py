@@ -1,4 +1,4 @@
-"""How long verifying and rebuilding take, and how much memory: `make measure-proof ARGS="--commands 200000"`.
+"""How long verifying, rebuilding and pruning take, and how much memory: `make measure-proof ARGS="--commands 200000"`.
 
 Fills a data folder with commands that are published straight to the topic, then runs the installed command on it. With
 --data and --steps the steps can be taken one at a time; filling goes on from what is there.
@@ -32,7 +32,7 @@ from tests.support.history import LIMITED, History, publish
 
 ACCOUNTS: Final = 1000
 LOOK_SECONDS: Final = 0.5
-STEPS: Final = ("fill", "verify", "rebuild", "verify-rebuilt")
+STEPS: Final = ("fill", "verify", "rebuild", "verify-rebuilt", "checkpoint", "prune")
 RULES: Final = {"PROCESSOR_LIMITS": f'{{"{LIMITED}": "100"}}'}
 REBUILT: Final = "rebuilt"
 
@@ -64,6 +64,11 @@ async def _run(data: Path, commands: int, steps: tuple[str, ...], fill_seconds: 
             _measured("rebuild", "--kafka", servers.kafka, "--postgres", rebuilt, **RULES)
         if "verify-rebuilt" in steps:
             _measured("verify", "--kafka", servers.kafka, "--postgres", rebuilt)
+        file = str(data / "measured.checkpoint")
+        if "checkpoint" in steps:
+            _measured("checkpoint", file, "--kafka", servers.kafka, "--postgres", servers.postgres)
+        if "prune" in steps:
+            _measured("prune", "--checkpoint", file, "--log", "--kafka", servers.kafka, "--postgres", servers.postgres)
 
 
 async def _fill(data: Path, commands: int, seconds: float) -> None:

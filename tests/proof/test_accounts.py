@@ -22,7 +22,7 @@ def folded_from(decisions: list[AccountDecision]) -> tuple[dict[tuple[str, str],
     said: list[Difference] = []
     with closing(Fold()) as fold:
         fold.add_decisions(decisions)
-        return dict(folded(fold.decisions(), said.append)), [str(each) for each in said]
+        return dict(folded(fold, said.append)), [str(each) for each in said]
 
 
 def test_decisions_come_in_any_order_and_lead_to_the_balances() -> None:

@@ -1,0 +1,82 @@
+"""A checkpoint's rows into an empty database: all of them or none, and only if the log is the one they are from."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from aiokafka import AIOKafkaConsumer
+
+from processor.store import ALLOCATION_COLUMNS, Connection
+from proof.checkpoint_file import Checkpoint, Part, reading
+from proof.progress import Progress
+from proof.snapshot import PATIENT
+from service.log_checks import check_positions
+from service.postgres import connect
+from service.settings import ServiceSettings
+from service.sql import statements
+
+_ACCOUNT_COLUMNS: Final = ("connection_id", "currency", "sequence", "available", "held")
+_NOTHING: Final[dict[str, list[Any]]] = {
+    name: []
+    for name in (
+        *("new_allocations", "changed_allocations", "new_accounts", "changed_accounts", "journal", "ledger"),
+        "watermarks",
+    )
+}
+_PROOF: Final = statements("proof")
+_PROCESSOR: Final = statements("processor")
+
+
+async def restore(settings: ServiceSettings, file: Path, consumer: AIOKafkaConsumer, progress: Progress) -> None:
+    """One transaction. Raises OperatorError when the file is damaged, or is of a log that was created again."""
+    async with await connect(settings, "allocations-rebuild", PATIENT) as connection, connection.transaction():
+        with reading(file, progress) as checkpoint:
+            await _insert_watermarks(connection, checkpoint.checkpoint)
+            for part, rows in checkpoint:
+                await _insert(connection, part, rows)
+        await check_positions(settings, connection, consumer, checkpoint.checkpoint.marks, may_be_older=True)
+
+
+async def _insert_watermarks(connection: Connection, checkpoint: Checkpoint) -> None:
+    marks = checkpoint.marks
+    await connection.execute(
+        _PROOF["restore_watermarks"],
+        {
+            "partitions": list(marks),
+            "next_offsets": [mark.next_offset for mark in marks.values()],
+            "hashes": [mark.hash for mark in marks.values()],
+        },
+    )
+
+
+async def _insert(connection: Connection, part: Part, rows: list[Any]) -> None:
+    """By the statement with which a processor saves a batch."""
+    if part is Part.ALLOCATIONS:
+        found = {"new_allocations": [dict(zip(ALLOCATION_COLUMNS, row, strict=True)) for row in rows]}
+    elif part is Part.ACCOUNTS:
+        found = {"new_accounts": [dict(zip(_ACCOUNT_COLUMNS, row, strict=True)) for row in rows]}
+    else:
+        found = {
+            "journal": [row["journal"] for row in rows],
+            "ledger": [entry for row in rows for entry in row["ledger"]],
+        }
+    await connection.execute(_PROCESSOR["save"], {"batch": orjson.dumps(_NOTHING | found).decode()})
+    for row in rows if part is Part.KEPT else ():
+        if (letter := row["dead_letter"]) is not None:
+            await connection.execute(_PROCESSOR["insert_dead_letter"], _dead_letter(letter))
+
+
+def _dead_letter(row: dict[str, Any]) -> dict[str, Any]:
+    """Bytes are hexadecimal digits in the file."""
+    return row | {
+        "key": _bytes(row["key"]),
+        "value": _bytes(row["value"]),
+        "header_names": [_bytes(each) for each in row["header_names"]],
+        "header_values": [_bytes(each) for each in row["header_values"]],
+        "recorded_at": datetime.fromisoformat(row["recorded_at"]),
+    }
+
+
+def _bytes(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)

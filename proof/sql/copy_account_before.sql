@@ -1,0 +1,1 @@
+COPY account_before FROM STDIN

@@ -1,0 +1,3 @@
+SELECT partition, hash
+FROM unnest(%(partitions)s::int[], %(offsets)s::bigint[]) AS asked (partition, "offset")
+JOIN journal USING (partition, "offset")

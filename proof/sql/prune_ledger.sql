@@ -1,0 +1,1 @@
+DELETE FROM ledger WHERE partition = %(partition)s AND "offset" >= %(first)s AND "offset" < %(beyond)s

@@ -1,0 +1,1 @@
+SELECT partition, pruned_before FROM watermark WHERE pruned_before > 0

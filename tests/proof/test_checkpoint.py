@@ -1,0 +1,125 @@
+"""`allocations checkpoint`: from there on verifying needs nothing from before, and what is no such file is refused."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from proof.checkpoint_file import Checkpoint, Mark, reading, writing
+from service.errors import EXIT_OPERATOR
+from tests.proof.conftest import HALF, Halfway, checkpoint, differences, on_database, prune, rebuild, verify
+from tests.proof.test_checkpoint_file import Steps
+from tests.proof.test_rebuild import contents
+from tests.support.servers import Servers
+from tests.support.system import System
+
+PLACES = {
+    "below": 'partition = %(partition)s AND "offset" < 60',
+    "since": 'partition = %(partition)s AND "offset" >= %(next_offset)s',
+    "last": 'partition = %(partition)s AND "offset" = %(next_offset)s - 1',
+    "later": 'partition = %(partition)s AND "offset" = %(next_offset)s + 5',
+    "some": "(SELECT allocation_id FROM journal WHERE event IS NOT NULL AND",
+}
+CHANGES = [
+    (1, "UPDATE journal SET reason = 'other' WHERE {below}"),
+    (1, "DELETE FROM ledger WHERE {below}"),
+    (1, "UPDATE journal SET reason = 'other' WHERE {later}"),
+    (2, "UPDATE journal SET hash = sha256('x') WHERE {last}"),
+    (
+        0,
+        """
+        UPDATE account SET available = available + 1
+        WHERE (connection_id, currency) IN (SELECT connection_id, currency FROM ledger WHERE {below} LIMIT 1)
+        """,
+    ),
+    (0, "UPDATE allocation SET notes = 'other' WHERE allocation_id IN {some} {since} LIMIT 1)"),
+    (2, "UPDATE allocation SET notes = 'other' WHERE allocation_id IN {some} {below} LIMIT 1)"),
+]
+"""Each in a partition."""
+
+
+async def test_only_what_is_behind_it_is_compared(half_copy: System, halfway: Halfway, tmp_path: Path) -> None:
+    """Rows before it may be anything; of what came since, and of what stays, each change is named."""
+    heads = tmp_path / "heads.json"
+    heads.write_text('{"1": {"offset": 3, "hash": "%s"}}' % ("0" * 64))
+    ran = await verify(half_copy, *halfway.option, "--heads", str(heads))
+    assert (0, []) == (ran.status, differences(ran)), ran
+    assert f"{HALF} commands in 3 partitions" in ran.out
+    assert "noted heads before the checkpoint: 1" in ran.out
+    with psycopg.connect(half_copy.database_url) as connection:
+        for partition, change in CHANGES:
+            at = {"partition": partition, "next_offset": halfway.next_offsets[partition]}
+            assert connection.execute(change.format(**PLACES).encode(), at).rowcount, change
+    ran = await verify(half_copy, *halfway.option)
+    print(ran.out)
+    assert 1 == ran.status
+    words = [(line.split()[0], line.split(": ", 1)[1].split()[0]) for line in differences(ran)]
+    assert [
+        *[("account", "available")] * 2,
+        *[("allocation", "notes")] * 2,
+        *[("chain", "the")] * 2,
+        ("journal", "reason"),
+    ] == sorted(words)
+    assert f"chain {half_copy.topics.commands}/2/{halfway.next_offsets[2] - 1}: the hash is " in ran.out
+    assert "since the checkpoint, which has" in ran.out
+
+
+def rewritten(file: Path, target: Path, change: Callable[[Checkpoint], dict[str, Any]]) -> Path:
+    """A whole file that says something else of itself."""
+    with reading(file, Steps()) as old:
+        new = old.checkpoint.model_copy(update=change(old.checkpoint))
+        with writing(target, new) as writer:
+            for part, rows in old:
+                for row in rows:
+                    writer.add(part, row)
+    return target
+
+
+def marked(**values: Any) -> Callable[[Checkpoint], dict[str, Any]]:
+    """Partition 1 stands elsewhere."""
+
+    def change(old: Checkpoint) -> dict[str, Any]:
+        return {"marks": {**old.marks, 1: Mark(**(old.marks[1].model_dump() | values))}}
+
+    return change
+
+
+async def test_a_file_that_is_not_this_log_s_checkpoint_is_refused(
+    half_copy: System, halfway: Halfway, servers: Servers, template: str, tmp_path: Path
+) -> None:
+    content = await asyncio.to_thread(halfway.file.read_bytes)
+    damaged, cut = tmp_path / "damaged", tmp_path / "cut"
+    for file, other in ((damaged, content[:-100] + b"x" + content[-99:]), (cut, content[:-60])):
+        await asyncio.to_thread(file.write_bytes, other)
+    foreign = rewritten(halfway.file, tmp_path / "foreign", lambda _: {"cluster_id": "another"})
+    ahead = rewritten(halfway.file, tmp_path / "ahead", marked(next_offset=halfway.next_offsets[1] + HALF))
+    branched = rewritten(halfway.file, tmp_path / "branched", marked(hash="ab" * 32))
+    before = contents(half_copy)
+    with on_database(servers, half_copy, tmp_path, template) as empty:
+        for ran, words in (
+            (await rebuild(empty, "--checkpoint", str(damaged)), "is damaged"),
+            (await prune(half_copy, "--checkpoint", str(cut)), "is cut off"),
+            (await verify(half_copy, "--checkpoint", str(foreign)), "in cluster another"),
+            (await verify(half_copy, "--checkpoint", str(ahead)), "ends at offset"),
+            (await prune(half_copy, "--checkpoint", str(branched)), "another hash"),
+        ):
+            assert (EXIT_OPERATOR, "") == (ran.status, ran.out), ran
+            assert words in ran.err
+        assert [] == empty.rows("SELECT * FROM watermark")
+    assert before == contents(half_copy)
+
+
+async def test_what_is_not_published_is_not_before_a_checkpoint(half_copy: System, tmp_path: Path) -> None:
+    """Whoever prunes would delete it."""
+    rows = half_copy.rows(
+        "UPDATE journal SET outcome = 'applied', event = '{}', facts = '{}' WHERE (partition, \"offset\") IN "
+        "(SELECT partition, next_offset - 1 FROM watermark) RETURNING *"
+    )
+    assert 3 == len(rows)
+    file = tmp_path / "file"
+    ran = await checkpoint(half_copy, file)
+    assert (EXIT_OPERATOR, "") == (ran.status, ran.out)
+    assert "is not in" in ran.err
+    assert not await asyncio.to_thread(file.exists)
