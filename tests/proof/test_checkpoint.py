@@ -111,6 +111,12 @@ async def test_a_file_that_is_not_this_log_s_checkpoint_is_refused(
     assert before == contents(half_copy)
 
 
+async def test_nothing_is_overwritten(half_copy: System, halfway: Halfway) -> None:
+    ran = await checkpoint(half_copy, halfway.file)
+    assert (2, "") == (ran.status, ran.out)
+    assert "never overwritten" in ran.err
+
+
 async def test_what_is_not_published_is_not_before_a_checkpoint(half_copy: System, tmp_path: Path) -> None:
     """Whoever prunes would delete it."""
     rows = half_copy.rows(

@@ -56,8 +56,7 @@ async def test_a_prune_that_was_killed_is_run_again(half_copy: System, halfway: 
         in ran.out
     )
     assert only_what_is_needed(half_copy, halfway)
-    for verb in (verify(half_copy), rebuild(half_copy, "--resume")):
-        ran = await verb
+    for ran in (await verify(half_copy), await rebuild(half_copy, "--resume")):
         assert (EXIT_OPERATOR, "") == (ran.status, ran.out)
         assert "name the checkpoint" in ran.err
     ran = await rebuild(half_copy, "--resume", *halfway.option)
