@@ -157,9 +157,9 @@ class Halfway:
         return "--checkpoint", str(self.file)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def halfway(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Halfway]:
-    """The last test that uses it shortens its log."""
+    """For one file: its last test shortens the log."""
     name = f"halfway_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     folder = tmp_path_factory.mktemp("halfway")
