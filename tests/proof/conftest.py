@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.records import encode_command, key_of
+from schemas.topics import partition_of
+from schemas.words import Verb
 from tests.support.cli import Ran, run
 from tests.support.history import LIMITED, History, publish
 from tests.support.published import Published, by_partition
@@ -178,11 +181,23 @@ async def halfway(servers: Servers, template: str, tmp_path_factory: pytest.Temp
         ran = await checkpoint(system, file)
         assert (0, "") == (ran.status, ran.err), ran
         marks = {row["partition"]: row["next_offset"] for row in system.rows("SELECT * FROM watermark")}
-        await sent(system, HALF, history)
+        await sent(system, HALF - 1, history)
+        await send_refused(system, history)
         [events] = system.rows("SELECT count(*) FROM journal WHERE event IS NOT NULL")
         await system.records(system.topics.events, events["count"], 30)
         await system.supervisor.remove("processor-0")
         yield Halfway(system, file, marks)
+
+
+async def send_refused(system: System, history: History) -> None:
+    """A command that changes nothing: its partition's last journal row has no event."""
+    command = history._finish(history._reserve(), Verb.CLEAR)
+    key = key_of(command.allocation_id)
+    async with system.producer() as producer:
+        await producer.send_and_wait(
+            system.topics.commands, encode_command(command), key, partition_of(key, system.partitions)
+        )
+    await system.caught_up()
 
 
 @pytest.fixture

@@ -140,10 +140,10 @@ async def test_nothing_is_overwritten(half_copy: System, halfway: Halfway) -> No
 async def test_what_is_not_published_is_not_before_a_checkpoint(half_copy: System, tmp_path: Path) -> None:
     """Whoever prunes would delete it."""
     rows = half_copy.rows(
-        "UPDATE journal SET outcome = 'applied', event = '{}', facts = '{}' WHERE (partition, \"offset\") IN "
-        "(SELECT partition, next_offset - 1 FROM watermark) RETURNING *"
+        "UPDATE journal SET outcome = 'applied', event = '{}', facts = '{}' WHERE event IS NULL AND "
+        '(partition, "offset") IN (SELECT partition, next_offset - 1 FROM watermark) RETURNING *'
     )
-    assert 3 == len(rows)
+    assert rows
     file = tmp_path / "file"
     ran = await checkpoint(half_copy, file)
     assert (EXIT_OPERATOR, "") == (ran.status, ran.out)
