@@ -86,7 +86,7 @@ async def fragile(machine: Machine, tmp_path: Path) -> AsyncIterator[System]:
     migrate(machine.servers.database_url(name))
     async with running_system(machine.servers, machine.servers.database_url(name), tmp_path) as system:
         yield system
-    machine.servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    machine.servers.drop(name)
 
 
 @asynccontextmanager

@@ -409,4 +409,4 @@ async def _outcome(servers: Any, template: str, batches: list[list[Record]]) -> 
                     await run(connection, batch)
         return [rows(url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608
     finally:
-        servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        servers.drop(name)

@@ -130,7 +130,7 @@ def on_database(servers: Servers, system: System, folder: Path, template: str | 
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template or system.database_url.rsplit('/', 1)[1]}")
     url = servers.database_url(name)
     yield System(system.kafka, url, system.prefix, folder, system.supervisor, system.partitions)
-    servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    servers.drop(name)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ async def _another(servers: Servers, template: str, folder: Path, partitions: in
     async with running_system(servers, servers.database_url(name), folder / "target", partitions) as system:
         await system.processor("target-0")
         yield system
-    servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    servers.drop(name)
 
 
 async def history(system: System, pause_seconds: float = 0.0) -> None:

@@ -162,7 +162,7 @@ async def test_a_database_that_is_older_than_what_was_published(system: System, 
     system.database_url = servers.database_url(backup)
     await refuses(system, "older than what was published", "restore its newest backup")
     assert 20 == len(system.rows("SELECT 1 FROM journal"))
-    servers.execute(f"DROP DATABASE {backup} WITH (FORCE)")
+    servers.drop(backup)
 
 
 async def test_an_empty_database_beside_a_full_topic(system: System, servers: Servers, template: str) -> None:
@@ -171,7 +171,7 @@ async def test_an_empty_database_beside_a_full_topic(system: System, servers: Se
     servers.execute(f"CREATE DATABASE {empty} TEMPLATE {template}")
     system.database_url = servers.database_url(empty)
     await refuses(system, "the database is empty", "is not", verbs=("processor",))
-    servers.execute(f"DROP DATABASE {empty} WITH (FORCE)")
+    servers.drop(empty)
 
 
 async def test_topics_that_are_missing(system: System) -> None:
@@ -202,7 +202,7 @@ async def test_a_database_without_its_migrations(system: System, servers: Server
     servers.execute(f"CREATE DATABASE {bare}")
     system.database_url = servers.database_url(bare)
     await refuses(system, "lacks migration", "allocations migrate")
-    servers.execute(f"DROP DATABASE {bare} WITH (FORCE)")
+    servers.drop(bare)
 
 
 def test_a_database_whose_text_is_not_utf_8(servers: Servers) -> None:
@@ -210,7 +210,7 @@ def test_a_database_whose_text_is_not_utf_8(servers: Servers) -> None:
     servers.execute(f"CREATE DATABASE {bytes_only} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
     with pytest.raises(OperatorError, match="encoding is SQL_ASCII"):
         migrate(servers.database_url(bytes_only))
-    servers.execute(f"DROP DATABASE {bytes_only} WITH (FORCE)")
+    servers.drop(bytes_only)
 
 
 async def test_a_database_of_a_newer_version(system: System) -> None:
