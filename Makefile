@@ -26,7 +26,7 @@ JOBS ?= 2
 test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses, JOBS=1 one after the other)
 	@$(BIN)/coverage run --branch --include=processor/machine.py -m pytest -q tests/processor/test_machine.py tests/processor/test_machine_model.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
-	@$(BIN)/python -m pytest --ignore tests/faults --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/faults --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))

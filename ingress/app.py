@@ -40,6 +40,7 @@ async def run(settings: IngressSettings) -> None:
     """Answer requests until a stop is requested. Raises OperatorError for what only an operator can put right."""
     health = Health()
     health.problem("start", "the checks before the first request are not done")
+    health.problem("port", "no caller is listened to yet")
     signatures = _signatures(settings)
     stop = stop_requested()
     async with AsyncExitStack() as stack:
@@ -112,6 +113,7 @@ async def _serve(
             tasks.create_task(claims.prune_for_ever()),
         ]
         async with listening(app, settings):
+            health.well("port")
             await stop
         for follower in followers:
             follower.cancel()
