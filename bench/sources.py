@@ -24,7 +24,8 @@ def source(words: str, into: Path) -> tuple[Path, str]:
         said = error.stderr.decode().strip()
         raise BenchError(f"{words} is neither a folder nor a git reference: {said}") from error
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(into, filter="data")
+        files.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 has it, and 3.11.0 does not
+        files.extractall(into)  # noqa: S202 - what git made of a tree
     return into, _git(Path(repository or ROOT), "rev-parse", "--short", reference)
 
 
