@@ -30,8 +30,9 @@ from service.postgres import KEYED
 from service.process import stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
-LANES: Final = 5
-"""One for each that may ask at the same time: claims, their pruning, outcomes, allocations, watermarks."""
+LANES: Final = 6
+"""One for each that may ask at the same time: claims, their pruning, outcomes, allocations, watermarks, and whether a
+position was pruned."""
 
 _log = logger("ingress")
 
