@@ -74,6 +74,7 @@ class Relay:
         )
         await producer.start()
         try:
+            await self._abort_what_was_left_open(connection, producer)
             boxes = await self._resume(connection)
             _log.info("relaying", after={box.topic: box.seen for box in boxes})
             self._health.well("relay")
@@ -83,6 +84,18 @@ class Relay:
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             await producer.stop()
+
+    async def _abort_what_was_left_open(self, connection: Connection, producer: AIOKafkaProducer) -> None:
+        """Abort a record on every partition, and with it whatever an earlier transaction of ours left open there.
+
+        A broker that dies while it closes a transaction may forget some of its partitions. What was left open is not
+        seen by whoever reads where the last relay stopped, and yet our next commit would commit it.
+        """
+        await producer.begin_transaction()
+        for partition in await outbox.load_watermarks(connection):
+            for topic in (self._topics.events, self._topics.dead_letters):
+                await producer.send(topic, b"", partition=partition)
+        await producer.abort_transaction()
 
     async def _resume(self, connection: Connection) -> list[Outbox]:
         """Where the last relay stopped, read from what it committed."""
