@@ -1,12 +1,13 @@
 """Applying a batch: one transaction, exactly once, whatever died before it (decisions 1 and 2)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from processor import measures, store
-from processor.batch import Batch, Read, Record, Watermark, read, wanted
+from processor.batch import Batch, Read, Record, Tables, Wanted, Watermark, read, wanted
 from processor.policy import PolicySettings
-from processor.store import Connection, NewAccountError
+from processor.recent import Recent
+from processor.store import Connection, NewAccountError, OutdatedError
 from service.batches import Unreadable
 from service.log_checks import is_same_record
 from service.logs import logger
@@ -34,28 +35,36 @@ class UnreadableRecordError(Exception):
 
 
 class Applier:
-    """Applies batches on a connection of its own, and makes a new one after anything went wrong on the last."""
+    """Applies batches on a connection of its own, and makes a new one after anything went wrong on the last.
+
+    What it remembers of the tables lasts no longer than the connection, which keeps a rebuild away.
+    """
 
     def __init__(self, settings: ServiceSettings, partitions: int, policy: PolicySettings) -> None:
         self._settings = settings
         self._partitions = partitions
         self._policy = policy
         self._connection: Connection | None = None
+        self._recent = Recent()
 
     async def __call__(self, records: Sequence[Record]) -> Batch:
-        """Apply a batch; see `apply` for what it does and raises. When an account appeared meanwhile, again."""
+        """Apply a batch; see `apply` for what it does and raises. When others were there meanwhile, again."""
         while True:
             try:
                 return await self._apply(records)
             except NewAccountError as error:
                 _log.info("account_appeared", error=str(error).strip())
+            except OutdatedError as error:
+                self._recent.missed()
+                measures.OUTDATED.inc()
+                _log.info("rows_outdated", error=str(error).strip())
 
     async def _apply(self, records: Sequence[Record]) -> Batch:
         started = time.perf_counter()
         if self._connection is None:
             self._connection = await self._connect()
         try:
-            batch = await apply(self._connection, records, self._partitions, self._policy)
+            batch = await apply(self._connection, records, self._partitions, self._policy, self._recent)
             await measures.observe(batch, self._connection, time.perf_counter() - started)
         except BaseException:
             await self.close()
@@ -74,26 +83,53 @@ class Applier:
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
+        self._recent.forget()
         if connection is not None:
             await connection.close()
 
 
-async def apply(connection: Connection, records: Sequence[Record], partitions: int, policy: PolicySettings) -> Batch:
-    """Apply a batch in one transaction.
+async def apply(
+    connection: Connection, records: Sequence[Record], partitions: int, policy: PolicySettings, recent: Recent
+) -> Batch:
+    """Apply a batch in one transaction, on rows that are remembered or else loaded.
 
     1. read the records   2. lock and load their rows   3. drop what is applied, stop at a gap   4. decide   5. write,
     commit, notify
 
-    Raises GapError, ForeignRecordError, UnreadableRecordError, NewerSchemaError, LostRaceError, NewAccountError or
-    psycopg.Error; then nothing was written, and the connection must not be used again.
+    Raises GapError, ForeignRecordError, UnreadableRecordError, NewerSchemaError, LostRaceError, NewAccountError,
+    OutdatedError or psycopg.Error; then nothing was written, and the connection must not be used again.
     """
     reads = [read_readable(record, partitions) for record in records]
-    tables = await store.begin(connection, wanted(reads))
-    batch = Batch(tables, policy)
-    for each in await _fresh(connection, reads, tables.watermarks):
-        batch.add(each)
+    asked = wanted(reads)
+    batch = _decide_on_recent(reads, asked, policy, recent)
+    if batch is None:
+        tables = await store.begin(connection, asked)
+        batch = _decide(tables, await _fresh(connection, reads, tables.watermarks), policy)
     await store.save(connection, batch)
+    recent.keep(batch)
     return batch
+
+
+def _decide(tables: Tables, reads: Iterable[Read], policy: PolicySettings) -> Batch:
+    batch = Batch(tables, policy)
+    for each in reads:
+        batch.add(each)
+    return batch
+
+
+def _decide_on_recent(reads: Sequence[Read], asked: Wanted, policy: PolicySettings, recent: Recent) -> Batch | None:
+    """The batch decided on what is remembered, or None when that is not enough.
+
+    An id that was taken for new is guarded by being inserted, so one that is not must be looked up.
+    """
+    tables = recent.tables(reads, asked)
+    if tables is None:
+        return None
+    try:
+        batch = _decide(tables, reads, policy)
+    except ArithmeticError:  # a balance is not as remembered
+        return None
+    return batch if asked.allocation_ids <= batch.states.keys() else None
 
 
 def read_readable(record: Record, partitions: int) -> Read:

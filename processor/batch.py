@@ -69,19 +69,24 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The rows that a batch needs, as loaded under lock."""
+    """The rows that a batch needs: loaded under lock, in a transaction that is open; or else remembered."""
 
     watermarks: Mapping[int, Watermark]
     states: Mapping[str, State]
     accounts: Mapping[AccountKey, Account]
+    locked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The rows that records ask for: `moved_ids` are the allocations whose accounts are wanted with them."""
+    """The rows that records ask for.
+
+    `moved_ids` are the allocations whose accounts are wanted with them, `opened_ids` those that begin with a reserve.
+    """
 
     partitions: AbstractSet[int]
     allocation_ids: AbstractSet[str]
+    opened_ids: AbstractSet[str]
     moved_ids: AbstractSet[str]
     accounts: AbstractSet[AccountKey]
 
@@ -91,9 +96,11 @@ def wanted(reads: Iterable[Read]) -> Wanted:
     reads = list(reads)
     commands = [each.content for each in reads if isinstance(each.content, Command)]
     moved = {command.allocation_id for command in commands if _may_move(command)}
+    first = {command.allocation_id: command for command in reversed(commands)}
     return Wanted(
         partitions={each.record.partition for each in reads},
-        allocation_ids={command.allocation_id for command in commands},
+        allocation_ids=first.keys(),
+        opened_ids={allocation_id for allocation_id, command in first.items() if isinstance(command, Reserve)},
         moved_ids=moved,
         accounts={
             (each.connection_id, each.amount.currency)

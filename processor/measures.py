@@ -32,6 +32,9 @@ DELAY_SECONDS: Final = Histogram(
     "From a record's append to its commit",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30),
 )
+OUTDATED: Final = Counter(
+    "processor_batches_outdated", "Batches decided a second time: a row was not as this processor remembered it"
+)
 RETRIES: Final = Counter("processor_batch_retries", "Batches tried again because Postgres was away or busy")
 HALTED: Final = Gauge("processor_partition_halted", "1 while a partition stands still; /readyz says why", ["partition"])
 LAG: Final = Gauge("processor_lag_records", "Records of the partition that are not applied yet", ["partition"])

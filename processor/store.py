@@ -42,6 +42,10 @@ class LostRaceError(Exception):
     """A row was not as it was loaded under lock: somebody else wrote, who must not have."""
 
 
+class OutdatedError(Exception):
+    """A row was not as it was remembered: nothing was written, load it."""
+
+
 class NewAccountError(Exception):
     """Another worker made an account that was missing when this batch looked: nothing was written, look again."""
 
@@ -91,8 +95,8 @@ async def load_journaled(connection: Connection, positions: Sequence[tuple[int, 
 async def save(connection: Connection, batch: Batch) -> None:
     """Write what the batch changed, commit, and only then notify: one round trip.
 
-    Raises LostRaceError, with nothing written, when a row is not as it was loaded; NewAccountError when an account
-    appeared meanwhile.
+    Raises, with nothing written: LostRaceError when a row is not as it was loaded, NewAccountError when an account
+    appeared meanwhile; OutdatedError when a row is not as it was remembered.
     """
     loaded = batch.loaded
     document = {
@@ -107,6 +111,8 @@ async def save(connection: Connection, batch: Batch) -> None:
     next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
     try:
         async with connection.pipeline():
+            if not loaded.locked:
+                await connection.execute(b"BEGIN")
             await connection.execute(_SQL["save"], {"batch": orjson.dumps(document).decode()})
             for record, parked in batch.dead_letters:
                 await connection.execute(_SQL["insert_dead_letter"], dead_letter_row(record, parked))
@@ -114,12 +120,14 @@ async def save(connection: Connection, batch: Batch) -> None:
             for some in _parts(next_offsets):
                 await connection.execute(_SQL["notify"], {"payload": json.dumps(some)})
     except psycopg.errors.UniqueViolation as error:
+        if not loaded.locked:
+            raise OutdatedError(str(error)) from error
         if error.diag.constraint_name == "account_pkey":
             raise NewAccountError(str(error)) from error
         raise
     except psycopg.Error as error:
         if error.sqlstate == LOST_RACE:
-            raise LostRaceError(str(error)) from error
+            raise (LostRaceError if loaded.locked else OutdatedError)(str(error)) from error
         raise
 
 
@@ -212,9 +220,10 @@ def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
 def _changed_accounts(
     before: Mapping[AccountKey, Account], after: Mapping[AccountKey, Account]
 ) -> list[dict[str, Any]]:
+    """In the order in which everybody locks accounts: nobody waits in a circle."""
     return [
         account_row(account) | {"sequence_before": before[key].sequence}
-        for key, account in after.items()
+        for key, account in sorted(after.items())
         if key in before and account is not before[key]
     ]
 

@@ -82,8 +82,9 @@ updated_watermarks AS (
     WHERE w.partition = row.partition AND w.next_offset = row.offset_before
     RETURNING 1
 )
+-- The watermarks first: who has lost the partition waits for nothing else.
 SELECT
-    require_rows((SELECT count(*) FROM updated_allocations), jsonb_array_length(document -> 'changed_allocations')),
+    require_rows((SELECT count(*) FROM updated_watermarks), jsonb_array_length(document -> 'watermarks')),
     require_rows((SELECT count(*) FROM updated_accounts), jsonb_array_length(document -> 'changed_accounts')),
-    require_rows((SELECT count(*) FROM updated_watermarks), jsonb_array_length(document -> 'watermarks'))
+    require_rows((SELECT count(*) FROM updated_allocations), jsonb_array_length(document -> 'changed_allocations'))
 FROM batch

@@ -39,13 +39,23 @@ async def test_a_server_sleeps_for_ten_seconds_under_load(machine: Machine, frag
         assert traffic.codes.keys() <= {"unavailable", "outcome_pending", "reserved", "cleared", "released"}
 
 
-async def test_a_processor_sleeps_inside_its_transaction_and_another_takes_over(fragile: System) -> None:
-    """Its locks are taken from it within seconds, and when it wakes it can change nothing."""
+@pytest.mark.parametrize("loads", [True, False], ids=["loads", "remembers"])
+async def test_a_processor_sleeps_inside_its_transaction_and_another_takes_over(
+    fragile: System, *, loads: bool
+) -> None:
+    """One that has loaded its rows is to write yet: its locks are taken from it within seconds, and when it wakes it
+    can change nothing. One that remembered them has sent everything already: Postgres commits it without its help.
+    """
     await fragile.processor("processor-0")
     async with await fragile.ingress(answer_timeout_seconds="15") as bitgo:
         body = reserve_body(Kind.ALLOCATION, 7)
         await bitgo.reserve(Kind.ALLOCATION, body)
         await bitgo.clear(Kind.ALLOCATION, body["allocationId"])
+        if loads:
+            fragile.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'allocations-processor' AND datname = current_database()"
+            )
         waiting = await _stopped_inside_a_transaction(fragile, bitgo, body)
         slept_at = time.monotonic()
         await fragile.processor("processor-1", wait=False)

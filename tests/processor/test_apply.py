@@ -1,104 +1,23 @@
 """Applying batches to a real database: exactly once, nothing skipped, sums exact (decisions 1, 2, 3 and 6)."""
 
-import asyncio
 import json
 import uuid
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from psycopg.rows import dict_row
 
 from processor import store
-from processor.apply import Applier, ForeignRecordError, GapError, apply
+from processor.apply import ForeignRecordError, GapError, apply
 from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH, JournalRow
-from processor.policy import PolicySettings
-from processor.store import Connection, LostRaceError, NewAccountError
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
+from processor.recent import Recent
+from processor.store import Connection, LostRaceError
 from schemas.quantity import QUANTITY_MAX
-from schemas.records import NewerSchemaError, encode_command, key_of
-from schemas.topics import partition_of
-from schemas.words import AfterFinal, Kind, Outcome, Verb
-from service.postgres import connect
-from service.settings import ServiceSettings
-
-PARTITIONS = 4
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-NO_RULES = PolicySettings()
-
-
-class Log:
-    """A commands topic in memory: offsets without a gap, each record on its key's partition."""
-
-    def __init__(self) -> None:
-        self.ends: dict[int, int] = defaultdict(int)
-
-    def append(self, command: Command) -> Record:
-        key = key_of(command.allocation_id)
-        return self.append_raw(partition_of(key, PARTITIONS), key, encode_command(command))
-
-    def append_raw(self, partition: int, key: bytes, value: bytes) -> Record:
-        offset, self.ends[partition] = self.ends[partition], self.ends[partition] + 1
-        return Record(partition, offset, NOON + timedelta(milliseconds=offset), key, value, [])
-
-
-def stamps(allocation_id: str) -> dict[str, Any]:
-    return {
-        "command_id": str(uuid.uuid4()),
-        "allocation_id": allocation_id,
-        "received_at": NOON,
-        "deadline": NOON + timedelta(seconds=15),
-    }
-
-
-def reserve(
-    quantity: int = 5, account: str | None = None, kind: Kind = Kind.ALLOCATION, of: str | None = None
-) -> Command:
-    return RESERVES[kind](
-        **stamps(of or str(uuid.uuid4())),
-        amount=Amount(currency="BTC", quantity=str(quantity)),
-        client_id=str(uuid.uuid4()),
-        connection_id=account or str(uuid.uuid4()),
-        partners_connection_id="account",
-        edition=Edition(),
-        after_final=AfterFinal.CONFLICT,
-    )
-
-
-def finish(command: Command, verb: Verb = Verb.CLEAR) -> Command:
-    return FINISHES[command.kind, verb](**stamps(command.allocation_id))
-
-
-@pytest.fixture
-def log() -> Log:
-    return Log()
-
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[Connection]:
-    async with await opened(database_url) as connection:
-        for partition in range(PARTITIONS):
-            await connection.execute("INSERT INTO watermark VALUES (%s, 0, %s)", (partition, FIRST_HASH))
-        yield connection
-
-
-async def opened(database_url: str) -> Connection:
-    return await connect(ServiceSettings(postgres_url=database_url), "test")  # type: ignore[arg-type]
-
-
-async def run(connection: Connection, records: Sequence[Record]) -> Batch:
-    return await apply(connection, records, PARTITIONS, NO_RULES)
-
-
-def rows(database_url: str, statement: str) -> list[dict[str, Any]]:
-    with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        return connection.execute(statement.encode()).fetchall()
+from schemas.records import NewerSchemaError, encode_command
+from schemas.words import Kind, Outcome, Verb
+from tests.support.batches import NO_RULES, PARTITIONS, Log, applier, everything, finish, opened, reserve, rows, run
+from tests.support.commands import NOON
 
 
 async def test_a_batch_is_one_transaction_with_its_position(
@@ -117,13 +36,10 @@ async def test_the_same_batch_again_changes_nothing(connection: Connection, log:
     asked = reserve()
     records = [log.append(asked), log.append(finish(asked)), log.append_raw(0, b"key", b"\x00")]
     await run(connection, records)
-    before = [rows(database_url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608
+    before = everything(database_url)
     again = await run(connection, records)
     assert [] == again.journal
-    assert before == [rows(database_url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608
-
-
-TABLES = ("watermark", "journal", "allocation", "account", "ledger", "dead_letter")
+    assert before == everything(database_url)
 
 
 async def test_a_batch_that_overlaps_what_was_applied_goes_on_behind_it(connection: Connection, log: Log) -> None:
@@ -206,33 +122,6 @@ async def test_a_journal_row_can_not_be_written_twice(connection: Connection, lo
         await run(connection, [record])
 
 
-async def test_of_two_workers_on_one_partition_the_second_finds_the_work_done(
-    database_url: str, connection: Connection, log: Log
-) -> None:
-    asked = reserve()
-    records = [log.append(asked), log.append(finish(asked))]
-    async with await opened(database_url) as other:
-        batches = await asyncio.gather(run(connection, records), run(other, records))
-    assert [0, 2] == sorted(len(batch.journal) for batch in batches)
-    assert 1 == len(rows(database_url, "SELECT * FROM ledger"))
-
-
-async def test_a_batch_sees_what_was_committed_while_it_waited(
-    database_url: str, connection: Connection, log: Log
-) -> None:
-    """The lock is a statement of its own: what is read after it is not older than it."""
-    asked = reserve()
-    first, second = read(log.append(asked), PARTITIONS), log.append(finish(asked))
-    async with await opened(database_url) as other:
-        batch = Batch(await store.begin(other, wanted([first])), NO_RULES)
-        batch.add(first)
-        waiting = asyncio.create_task(run(connection, [second]))
-        await asyncio.sleep(0.3)
-        assert not waiting.done()
-        await store.save(other, batch)
-    assert [("applied", "cleared")] == [(row.outcome, row.status_after) for row, _ in (await waiting).journal]
-
-
 async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, connection: Connection) -> None:
     many, far = 500, 10**12
     await connection.execute("DELETE FROM watermark")
@@ -241,70 +130,9 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
     records = [Record(partition, far, NOON, b"key", b"\x00", []) for partition in range(many)]
     async with await opened(database_url) as listener:
         await listener.execute("LISTEN watermark")
-        await apply(connection, records, many, NO_RULES)
+        await apply(connection, records, many, NO_RULES, Recent())
         told = {int(partition) async for each in listener.notifies(timeout=2) for partition in json.loads(each.payload)}
     assert set(range(many)) == told
-
-
-@pytest.mark.usefixtures("connection")
-async def test_two_workers_meet_on_a_new_account_a_hundred_times(database_url: str, log: Log) -> None:
-    """The first clears of one new account at once, on two partitions: sums exact, nobody waits in a circle."""
-    settings = ServiceSettings(postgres_url=database_url)  # type: ignore[arg-type]
-    one, other = (Applier(settings, PARTITIONS, NO_RULES) for _ in range(2))
-    for _ in range(100):
-        account = str(uuid.uuid4())
-        mine, theirs = _on(0, account), _on(1, account)
-        first = [log.append(mine), log.append(finish(mine))]
-        second = [log.append(theirs), log.append(finish(theirs))]
-        await asyncio.gather(one(first), other(second))
-    for each in (one, other):
-        await each.close()
-    found = rows(database_url, "SELECT available, held, sequence FROM account")
-    assert [{"available": 10, "held": 0, "sequence": 2}] * 100 == found
-
-
-@pytest.mark.usefixtures("connection")
-async def test_two_workers_meet_on_one_account_a_hundred_times(database_url: str, log: Log) -> None:
-    """Nobody decides on a balance that the other is about to change."""
-    settings, account = ServiceSettings(postgres_url=database_url), str(uuid.uuid4())  # type: ignore[arg-type]
-    one, other = (Applier(settings, PARTITIONS, NO_RULES) for _ in range(2))
-    for _ in range(100):
-        mine, theirs = _on(0, account), _on(1, account)
-        first = [log.append(mine), log.append(finish(mine))]
-        second = [log.append(theirs), log.append(finish(theirs))]
-        await asyncio.gather(one(first), other(second))
-    for each in (one, other):
-        await each.close()
-    found = rows(database_url, "SELECT available, held, sequence FROM account")
-    assert [{"available": 1000, "held": 0, "sequence": 200}] == found
-
-
-def _on(partition: int, account: str) -> Command:
-    """A reserve whose id belongs on a partition."""
-    while True:
-        asked = reserve(account=account)
-        if partition_of(key_of(asked.allocation_id), PARTITIONS) == partition:
-            return asked
-
-
-async def test_an_account_that_appears_meanwhile_is_looked_up_again(
-    database_url: str, connection: Connection, log: Log
-) -> None:
-    account = str(uuid.uuid4())
-    mine, theirs = _on(0, account), _on(1, account)
-    first = [read(log.append(each), PARTITIONS) for each in (mine, finish(mine))]
-    second = [log.append(theirs), log.append(finish(theirs))]
-    other = Applier(ServiceSettings(postgres_url=database_url), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
-    batch = Batch(await store.begin(connection, wanted(first)), NO_RULES)
-    for each in first:
-        batch.add(each)
-    assert 2 == len((await other(second)).journal)
-    with pytest.raises(NewAccountError):
-        await store.save(connection, batch)
-    await connection.close()
-    assert 2 == len((await other([each.record for each in first])).journal)
-    await other.close()
-    assert [{"available": 10, "sequence": 2}] == rows(database_url, "SELECT available, sequence FROM account")
 
 
 async def test_an_account_that_no_decision_used_is_not_there(
@@ -333,7 +161,7 @@ async def test_the_hash_chain_can_be_recomputed_from_the_rows(
     connection: Connection, log: Log, database_url: str
 ) -> None:
     asked, back = reserve(), reserve(kind=Kind.DEALLOCATION)
-    everything = [
+    commands = [
         asked,
         finish(asked),
         finish(asked, Verb.RELEASE),
@@ -341,7 +169,7 @@ async def test_the_hash_chain_can_be_recomputed_from_the_rows(
         finish(reserve()),
         finish(reserve(), Verb.RELEASE),
     ]
-    await run(connection, [*[log.append(each) for each in everything], log.append_raw(0, b"\x00", b"\xff")])
+    await run(connection, [*[log.append(each) for each in commands], log.append_raw(0, b"\x00", b"\xff")])
     await run(connection, [log.append(reserve()) for _ in range(5)])
     for partition in range(PARTITIONS):
         previous = FIRST_HASH
@@ -359,54 +187,14 @@ def _hash(row: dict[str, Any], previous: bytes) -> bytes:
 
 
 async def test_an_applier_gets_over_a_lost_connection(database_url: str, connection: Connection, log: Log) -> None:
-    applier = Applier(ServiceSettings(postgres_url=database_url), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
+    worker = applier(database_url)
     first, second = log.append(reserve()), log.append(reserve())
-    await applier([first])
+    await worker([first])
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'allocations-processor' "
         "AND datname = current_database()"
     )
     with pytest.raises(psycopg.OperationalError):
-        await applier([second])
-    assert 1 == len((await applier([second])).journal)
-    await applier.close()
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-async def test_how_a_log_is_cut_into_batches_does_not_matter(data: st.DataObject, servers: Any, template: str) -> None:
-    """One by one, all at once, or anything between: the same rows, the same hashes."""
-    log, ids, account = Log(), [str(uuid.UUID(int=n)) for n in range(3)], str(uuid.UUID(int=99))
-    commands = data.draw(
-        st.lists(
-            st.tuples(st.sampled_from(ids), st.sampled_from(Kind), st.sampled_from(Verb), st.integers(1, 3)),
-            max_size=25,
-        )
-    )
-    records = [
-        log.append(reserve(quantity, account, kind, of) if verb is Verb.RESERVE else FINISHES[kind, verb](**stamps(of)))
-        for of, kind, verb, quantity in commands
-    ]
-    cuts = data.draw(st.lists(st.integers(1, 5), min_size=25, max_size=25))
-    left, remaining = [], list(records)
-    for size in cuts:
-        left.append(remaining[:size])
-        remaining = remaining[size:]
-    one, other = await _outcome(servers, template, left), await _outcome(servers, template, [records])
-    assert one == other
-
-
-async def _outcome(servers: Any, template: str, batches: list[list[Record]]) -> list[Any]:
-    name = f"cut_{uuid.uuid4().hex}"
-    servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    url = servers.database_url(name)
-    try:
-        async with await opened(url) as connection:
-            for partition in range(PARTITIONS):
-                await connection.execute("INSERT INTO watermark VALUES (%s, 0, %s)", (partition, FIRST_HASH))
-            for batch in batches:
-                if batch:
-                    await run(connection, batch)
-        return [rows(url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608
-    finally:
-        servers.drop(name)
+        await worker([second])
+    assert 1 == len((await worker([second])).journal)
+    await worker.close()
