@@ -15,7 +15,7 @@ from processor.machine import Allocation, State
 STATES_MAX: Final = 4096
 ACCOUNTS_MAX: Final = 4096
 FIRST_REST: Final = 16
-"""After a miss so many batches load; after each further miss twice as many, until something remembered was right."""
+"""After a miss so many batches load. A miss that comes sooner after the rest than the rest was long doubles it."""
 LONGEST_REST: Final = 1024
 
 K = TypeVar("K")
@@ -31,8 +31,9 @@ class Recent:
         self._watermarks: dict[int, Watermark] = {}
         self._states: OrderedDict[str, State] = OrderedDict()
         self._accounts: OrderedDict[AccountKey, Account] = OrderedDict()
+        self._hits = 0
+        self._last_rest = 0
         self._rest = 0
-        self._next_rest = FIRST_REST
 
     def forget(self) -> None:
         """Everything: the next batch loads."""
@@ -43,12 +44,14 @@ class Recent:
     def missed(self) -> None:
         """Something was not as remembered: others work on the same accounts, or ids come back from long ago."""
         self.forget()
-        self._rest, self._next_rest = self._next_rest, min(self._next_rest * 2, LONGEST_REST)
+        longer = 0 if self._hits > self._last_rest else min(self._last_rest * 2, LONGEST_REST)
+        self._rest = self._last_rest = max(longer, FIRST_REST)
+        self._hits = 0
 
     def keep(self, batch: Batch) -> None:
         """Remember what a batch left. To be called after it was committed."""
         if not batch.loaded.locked:
-            self._next_rest = FIRST_REST
+            self._hits += 1
         elif any(self._watermarks.get(key, mark) != mark for key, mark in batch.loaded.watermarks.items()):
             self.forget()
         self._watermarks.update(batch.watermarks)
