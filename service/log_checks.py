@@ -120,8 +120,14 @@ def warn_of_weak_topics(cluster: ClusterFacts) -> None:
 async def claim_identity(
     connection: Connection, consumer: AIOKafkaConsumer, cluster: ClusterFacts, topics: Topics, partitions: int
 ) -> LogIdentity:
-    """Make an empty database the state of an empty log; whoever comes second finds it done."""
-    await _check_empty(consumer, topics.events, partitions)
+    """Make an empty database the state of an empty log; whoever comes second finds it done.
+
+    Of the events topic only what was committed counts: the relay of whoever came first may have begun (record 0014).
+    """
+    for source in (await last_sources(consumer, topics.events, "ce_id", range(partitions))).values():
+        raise OperatorError(
+            f"the database is empty, and topic {topics.events} is not: it has the event of {source}. {REBUILD}"
+        )
     starts = await _check_empty(consumer, topics.commands, partitions)
     async with connection.transaction():
         await connection.execute(

@@ -174,6 +174,34 @@ async def test_an_empty_database_beside_a_full_topic(system: System, servers: Se
     servers.drop(empty)
 
 
+async def test_an_empty_database_beside_events(system: System, servers: Servers, template: str) -> None:
+    """The commands were deleted, by whoever thought to start anew."""
+    await worked(system)
+    await recreate(system, system.topics.commands)
+    empty = f"empty_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {empty} TEMPLATE {template}")
+    system.database_url = servers.database_url(empty)
+    await refuses(system, "the database is empty", "it has the event of", verbs=("processor",))
+    servers.drop(empty)
+
+
+async def test_an_empty_database_beside_what_a_relay_has_only_begun(
+    system: System, servers: Servers, template: str
+) -> None:
+    """Two processors start for the first time: the second looks when the first already relays."""
+    await system.processor("processor-0")
+    async with asyncio.timeout(10):
+        while not (await system.metrics("processor-0"))["processor_relay_active"]:
+            await asyncio.sleep(0.1)
+    empty = f"empty_{uuid.uuid4().hex}"
+    servers.execute(f"CREATE DATABASE {empty} TEMPLATE {template}")
+    system.database_url = servers.database_url(empty)
+    await system.processor("processor-1")
+    for name in ("processor-0", "processor-1"):
+        await system.supervisor.remove(name)
+    servers.drop(empty)
+
+
 async def test_topics_that_are_missing(system: System) -> None:
     system.prefix = f"missing{system.prefix}"
     await refuses(system, "does not exist", "allocations topics")
