@@ -21,6 +21,7 @@ from ingress.rows import Rows
 from ingress.settings import IngressSettings
 from ingress.signatures import Signatures, load_public_keys
 from ingress.submit import Submission
+from ingress.told import Told
 from ingress.watermarks import Watermarks
 from schemas.fields import BODY_MAX_BYTES
 from service.health import Health, health_port
@@ -84,12 +85,14 @@ async def _serve(
     database = Database(settings, "allocations-ingress", lanes=LANES, limits=KEYED)
     lists_database = Database(settings, "allocations-ingress-lists", lanes=2)
     claims = Claims(database)
-    watermarks = Watermarks(settings, database, health)
+    told = Told()
+    watermarks = Watermarks(settings, database, told, health)
     rows = Rows(database)
     submission = Submission(
         publisher,
         watermarks,
         rows,
+        told,
         health,
         lag_max_records=settings.lag_max_records,
         answer_timeout=settings.answer_timeout_seconds,

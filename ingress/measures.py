@@ -16,3 +16,4 @@ UNAUTHORIZED: Final = Counter("ingress_unauthorized", "Requests denied, by reaso
 CONNECTIONS: Final = Gauge("ingress_connections", "Open connections")
 CLOSED: Final = Counter("ingress_connections_closed", "Connections closed without an answer, by reason", ["reason"])
 MALFORMED: Final = Counter("ingress_malformed_requests", "Requests that are no HTTP, answered 400")
+OUTCOMES: Final = Counter("ingress_outcomes", "Outcomes of writes, by how they were learned: told or read", ["by"])

@@ -91,7 +91,7 @@ class Rows:
         async def query(connection: Connection) -> dict[tuple[int, int], OutcomeRow]:
             asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
             cursor = await connection.execute(_SQL["outcomes"], asked)
-            return {(row[0], row[1]): _outcome(row[2:]) for row in await cursor.fetchall()}
+            return {(row[0], row[1]): outcome_row(row) for row in await cursor.fetchall()}
 
         found = await self._database.run(query)
         return [found.get(position) for position in positions]
@@ -105,8 +105,9 @@ class Rows:
         return [found.get(each) for each in ids]
 
 
-def _outcome(row: tuple[Any, ...]) -> OutcomeRow:
-    command_id, allocation_id, kind, verb, outcome, reason, status, version, dead_letter, *content = row
+def outcome_row(row: Sequence[Any]) -> OutcomeRow:
+    """A row with the columns of outcomes.sql, in their order."""
+    command_id, allocation_id, kind, verb, outcome, reason, status, version, dead_letter, *content = row[2:]
     return OutcomeRow(
         command_id=command_id,
         allocation_id=allocation_id,

@@ -1,14 +1,18 @@
-"""One write from the body to the answer: publish, wait, read (decisions 9 and 10)."""
+"""One write from the body to the answer: publish, wait, be told or read (decisions 9 and 10)."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
+from ingress import measures
 from ingress.answers import proof
 from ingress.problems import outcome_pending, overloaded, unavailable
 from ingress.publisher import NotPublishedError, OutcomePendingError, Publisher
 from ingress.rows import OutcomeRow, Rows
+from ingress.told import Told
 from ingress.watermarks import Watermarks
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Reserve
 from schemas.http import ReserveBody
@@ -64,6 +68,7 @@ class Submission:
         publisher: Publisher,
         watermarks: Watermarks,
         rows: Rows,
+        told: Told,
         health: Health,
         *,
         lag_max_records: int,
@@ -72,6 +77,7 @@ class Submission:
         self._publisher = publisher
         self._watermarks = watermarks
         self._rows = rows
+        self._told = told
         self._health = health
         self._lag_max = lag_max_records
         self._answer_timeout = answer_timeout
@@ -85,6 +91,12 @@ class Submission:
         if self.log_ends.get(partition, 0) - self._watermarks.next_offset(partition) > self._lag_max:
             raise overloaded("the processors are behind")
 
+    @contextmanager
+    def awaiting(self, command: Command) -> Iterator[None]:
+        """To be entered before a command is published whose outcome will be asked for."""
+        with self._told.awaiting(command.command_id):
+            yield
+
     async def publish(self, command: Command, traceparent: str) -> Position:
         """Raises ProblemError: `unavailable` when it was not published, `outcome_pending` when it may have been."""
         try:
@@ -97,7 +109,7 @@ class Submission:
     async def outcome_of(self, command: Command, position: Position) -> OutcomeRow:
         """What became of a command that this process published. The row is the proof: it must be the command's own."""
         headers = proof(command.command_id, position)
-        row = await self.outcome_at(position, headers)
+        row = await self.outcome_at(position, headers, command.command_id)
         if row is None and await self.is_pruned(position, headers):
             raise outcome_pending(headers)
         if row is None or not row.is_of(command.command_id):
@@ -105,15 +117,17 @@ class Submission:
             raise outcome_pending(headers)
         return row
 
-    async def outcome_at(self, position: Position, headers: dict[str, str]) -> OutcomeRow | None:
-        """Wait until the record at a position was applied; gives its journal row.
+    async def outcome_at(self, position: Position, headers: dict[str, str], command_id: str = "") -> OutcomeRow | None:
+        """Wait until the record at a position was applied; gives its journal row, as it was told or else as it is read.
 
         Raises ProblemError `outcome_pending` when time is up or Postgres is away.
         """
         try:
             async with asyncio.timeout(self._answer_timeout):
                 await self._watermarks.wait(position.partition, position.offset)
-                return await self._rows.outcome((position.partition, position.offset))
+                told = self._told.outcome(command_id, position)
+                measures.OUTCOMES.labels("told" if told else "read").inc()
+                return told or await self._rows.outcome((position.partition, position.offset))
         except (TimeoutError, UnavailableError) as error:
             raise outcome_pending(headers) from error
 

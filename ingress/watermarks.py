@@ -1,20 +1,19 @@
 """Waiting until the tables have passed a position of the log (decision 9).
 
 Woken by NOTIFY, one for each batch; a poll covers the ones that are lost. The watermark only says when to look: the
-proof is the journal row.
+proof is the journal row, which comes with the notification or is read.
 """
 
 import asyncio
 import contextlib
 import heapq
-import json
 from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
-import psycopg
-
 from ingress.database import Connection, Database
+from ingress.told import Told
+from schemas.notices import CHANNEL, decode_notice
 from service.errors import UnavailableError
 from service.health import Health
 from service.logs import logger
@@ -34,8 +33,9 @@ _log = logger("ingress")
 class Watermarks:
     """`next_offset` by partition, as far as this process knows, and who waits for more."""
 
-    def __init__(self, settings: ServiceSettings, database: Database, health: Health) -> None:
+    def __init__(self, settings: ServiceSettings, database: Database, told: Told, health: Health) -> None:
         self._settings = settings
+        self._told = told
         self._database = database
         self._health = health
         self._next_offsets: dict[int, int] = {}
@@ -85,10 +85,16 @@ class Watermarks:
 
     async def _listen(self, connection: Connection) -> None:
         """First LISTEN, then read: what is committed in between is told or seen."""
-        await connection.execute("LISTEN watermark")
+        await connection.execute(f"LISTEN {CHANNEL}")
         self._needed.set()
         async for notification in connection.notifies():
-            self._advance(_parse(notification))
+            try:
+                notice = decode_notice(notification.payload)
+            except ValueError as error:
+                _log.warning("foreign_notification", error=str(error))
+                continue
+            self._told.hear(notice.outcomes)
+            self._advance(notice.next_offsets)
 
     async def _poll_for_ever(self) -> None:
         """Ten times a second while somebody waits; once a second otherwise, to know whether Postgres answers."""
@@ -116,7 +122,3 @@ class Watermarks:
 async def _read(connection: Connection) -> dict[int, int]:
     cursor = await connection.execute(_SQL["watermarks"])
     return {row[0]: row[1] for row in await cursor.fetchall()}
-
-
-def _parse(notification: psycopg.Notify) -> dict[int, int]:
-    return {int(partition): next_offset for partition, next_offset in json.loads(notification.payload).items()}

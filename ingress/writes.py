@@ -34,11 +34,12 @@ async def _submit(request: web.Request, caller: Caller, command: Command) -> web
     request["log"] = {"allocation_id": command.allocation_id, "command_id": command.command_id}
     submission.check_capacity(command.allocation_id)
     await request.app[ACCESS].claim(caller)
-    position = await submission.publish(command, traceparent(request))
-    request["log"]["position"] = str(position)
-    if wants_async(request):
-        return _accepted(request, command, position)
-    row = await submission.outcome_of(command, position)
+    with submission.awaiting(command):
+        position = await submission.publish(command, traceparent(request))
+        request["log"]["position"] = str(position)
+        if wants_async(request):
+            return _accepted(request, command, position)
+        row = await submission.outcome_of(command, position)
     request["log"]["outcome"] = row.outcome
     sent = command if isinstance(command, Reserve) else None
     return answer(row, position, request.app[SETTINGS].rejected_as, sent)

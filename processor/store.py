@@ -3,8 +3,7 @@
 Every write is guarded by what was loaded; a guard that misses raises LostRaceError and nothing is written (decision 2).
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
@@ -16,14 +15,15 @@ from processor.account import Account, AccountKey
 from processor.batch import Batch, LedgerRow, Parked, Record, Tables, Wanted, Watermark
 from processor.journal import JournalRow
 from processor.machine import Allocation, Extras, State, Tombstone
+from processor.notices import notices
 from schemas.commands import Amount, Edition
+from schemas.notices import CHANNEL
 from schemas.records import header_name_bytes
 from schemas.words import Kind, Rejection, Status
 from service.sql import statements
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
-NOTIFIED_PARTITIONS: Final = 100
 
 LOST_RACE: Final = "AL001"
 """The SQLSTATE of `require_rows`."""
@@ -108,7 +108,6 @@ async def save(connection: Connection, batch: Batch) -> None:
         "ledger": [ledger_row(row) for row in batch.ledger],
         "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
     }
-    next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
     try:
         async with connection.pipeline():
             if not loaded.locked:
@@ -117,8 +116,8 @@ async def save(connection: Connection, batch: Batch) -> None:
             for record, parked in batch.dead_letters:
                 await connection.execute(_SQL["insert_dead_letter"], dead_letter_row(record, parked))
             await connection.execute(b"COMMIT")
-            for some in _parts(next_offsets):
-                await connection.execute(_SQL["notify"], {"payload": json.dumps(some)})
+            for payload in notices(batch):
+                await connection.execute(_SQL["notify"], {"channel": CHANNEL, "payload": payload})
     except psycopg.errors.UniqueViolation as error:
         if not loaded.locked:
             raise OutdatedError(str(error)) from error
@@ -129,13 +128,6 @@ async def save(connection: Connection, batch: Batch) -> None:
         if error.sqlstate == LOST_RACE:
             raise (LostRaceError if loaded.locked else OutdatedError)(str(error)) from error
         raise
-
-
-def _parts(next_offsets: Mapping[int, int]) -> Iterator[dict[int, int]]:
-    """In parts that fit a notification, which holds 8,000 bytes."""
-    items = list(next_offsets.items())
-    for start in range(0, len(items), NOTIFIED_PARTITIONS):
-        yield dict(items[start : start + NOTIFIED_PARTITIONS])
 
 
 async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:

@@ -1,6 +1,5 @@
 """Applying batches to a real database: exactly once, nothing skipped, sums exact (decisions 1, 2, 3 and 6)."""
 
-import json
 import uuid
 from typing import Any
 
@@ -13,6 +12,7 @@ from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH, JournalRow
 from processor.recent import Recent
 from processor.store import Connection, LostRaceError
+from schemas.notices import decode_notice
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command
 from schemas.words import Kind, Outcome, Verb
@@ -131,7 +131,8 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
     async with await opened(database_url) as listener:
         await listener.execute("LISTEN watermark")
         await apply(connection, records, many, NO_RULES, Recent())
-        told = {int(partition) async for each in listener.notifies(timeout=2) for partition in json.loads(each.payload)}
+        notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=2)]
+    told = {partition for notice in notices for partition in notice.next_offsets}
     assert set(range(many)) == told
 
 

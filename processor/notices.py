@@ -1,0 +1,41 @@
+"""What a batch tells every ingress once it is committed (record 0015)."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from processor.batch import Batch
+from processor.journal import JournalRow
+from processor.machine import Allocation, State
+from schemas.notices import encode_notices
+
+TOLD_MAX: Final = 100
+"""The outcomes of a larger batch are not told: its commands have waited long, and few are waited for."""
+
+
+def notices(batch: Batch) -> Iterator[str]:
+    """How far the tables are, and for each command what an ingress would read of it."""
+    next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
+    told = batch.journal if len(batch.journal) <= TOLD_MAX else []
+    return encode_notices(next_offsets, (_outcome(row, batch) for row, _ in told if row.allocation_id))
+
+
+def _outcome(row: JournalRow, batch: Batch) -> list[Any]:
+    """The columns of `ingress/sql/outcomes.sql`. What was parked has no id, and is read: its proof are its bytes."""
+    columns = [row.partition, row.offset, row.command_id, row.allocation_id, row.kind, row.verb, row.outcome]
+    columns += [row.reason, row.status_after, row.version_after, None]
+    return columns + _content(batch.states.get(row.allocation_id or ""))
+
+
+def _content(state: State) -> list[Any]:
+    if not isinstance(state, Allocation):
+        return [None] * 8
+    return [
+        state.amount.currency,
+        state.amount.quantity,
+        state.client_id,
+        state.connection_id,
+        state.partners_connection_id,
+        state.partner_allocation_id,
+        state.extras.partner_client_id,
+        state.edition.model_dump(by_alias=True),
+    ]

@@ -1,0 +1,67 @@
+"""What a processor tells every ingress right after a commit: how far the tables are, and the outcomes that it has just
+written, so that whoever waits for one need not read it (record 0015).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+CHANNEL: Final = "watermark"
+NOTICE_MAX_BYTES: Final = 7_900
+"""Postgres carries less than 8,000."""
+POSITIONS_MAX: Final = 100
+COLUMNS: Final = 19
+_FRAME_BYTES: Final = len('{"next":{},"outcomes":[]}')
+_POSITION_BYTES: Final = len('"123456":1234567890123456789,')
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`next_offset` by partition, and rows with the 19 columns of `ingress/sql/outcomes.sql`, in their order."""
+
+    next_offsets: Mapping[int, int]
+    outcomes: Sequence[Sequence[Any]]
+
+
+def encode_notices(next_offsets: Mapping[int, int], outcomes: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """As many as are needed. The positions come last: whoever is woken by one has been told its outcome.
+
+    An outcome that is too long for a notice is left out, and will be read.
+    """
+    room = NOTICE_MAX_BYTES - _FRAME_BYTES
+    part: list[bytes] = []
+    size = 0
+    for row in map(orjson.dumps, outcomes):
+        if len(row) >= room:
+            continue
+        if size + len(row) >= room:
+            yield _notice({}, part)
+            part, size = [], 0
+        part.append(row)
+        size += len(row) + 1
+    positions = list(next_offsets.items())
+    if size + _POSITION_BYTES * min(len(positions), POSITIONS_MAX) >= room:
+        yield _notice({}, part)
+        part = []
+    for start in range(0, len(positions), POSITIONS_MAX):
+        yield _notice(dict(positions[start : start + POSITIONS_MAX]), part)
+        part = []
+
+
+def _notice(next_offsets: Mapping[int, int], rows: Iterable[bytes]) -> str:
+    document = {"next": next_offsets, "outcomes": [orjson.Fragment(row) for row in rows]}
+    return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def decode_notice(payload: str) -> Notice:
+    """Raises ValueError for what is no notice."""
+    try:
+        document = orjson.loads(payload)
+        next_offsets = {int(partition): int(offset) for partition, offset in document["next"].items()}
+        if not all(len(row) == COLUMNS and isinstance(row[2], str) for row in document["outcomes"]):
+            raise ValueError("outcomes with other columns")
+        return Notice(next_offsets, document["outcomes"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no notice: {payload:.80}") from error

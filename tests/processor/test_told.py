@@ -1,0 +1,65 @@
+"""What a processor tells of a command is what an ingress would read of it (record 0015)."""
+
+import uuid
+
+from ingress.rows import OutcomeRow, outcome_row
+from processor.notices import TOLD_MAX
+from processor.recent import Recent
+from processor.store import Connection
+from schemas.commands import Command
+from schemas.notices import CHANNEL, decode_notice
+from schemas.words import Kind, Verb
+from service.sql import statements
+from tests.support.batches import Log, finish, opened, reserve, run
+from tests.support.commands import stamps
+
+
+def repeat(command: Command) -> Command:
+    return command.model_copy(update=stamps(command.allocation_id))
+
+
+async def test_it_is_what_would_be_read(connection: Connection, log: Log, database_url: str) -> None:
+    """Applied, rejected, repeated, refused in every way, a tombstone; in one batch and in one each."""
+    account = str(uuid.uuid4())
+    first, back, unknown, ghost = reserve(5, account), reserve(9, account, Kind.DEALLOCATION), reserve(), reserve()
+    extended = reserve(7, account).model_copy(update={"partner_client_id": "", "notes": 'quote " and \\ and ü'})
+    commands = [
+        *(first, repeat(first), finish(first), repeat(first), finish(first, Verb.RELEASE)),
+        *(back, repeat(back), finish(back), reserve(1, account, of=back.allocation_id)),
+        *(finish(unknown), finish(ghost, Verb.RELEASE), ghost, finish(ghost), extended, finish(extended)),
+    ]
+    half, memory = len(commands) // 2, Recent()
+    batches = [commands[:half], *[[command] for command in commands[half:]]]
+    async with await opened(database_url) as listener:
+        await listener.execute(f"LISTEN {CHANNEL}")
+        for batch in batches:
+            await run(connection, [log.append(command) for command in batch], memory)
+        notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
+    told = {(row[0], row[1]): outcome_row(row) for notice in notices for row in notice.outcomes}
+    assert {command.command_id for command in commands} == {row.command_id for row in told.values()}
+    assert await read(connection, list(told)) == told
+    assert 8 <= len({(row.outcome, row.reason, row.status_after) for row in told.values()})
+
+
+async def read(connection: Connection, positions: list[tuple[int, int]]) -> dict[tuple[int, int], OutcomeRow]:
+    asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
+    cursor = await connection.execute(statements("ingress")["outcomes"], asked)
+    return {(row[0], row[1]): outcome_row(row) for row in await cursor.fetchall()}
+
+
+async def test_what_was_parked_is_read(connection: Connection, log: Log, database_url: str) -> None:
+    """Its proof are its bytes."""
+    async with await opened(database_url) as listener:
+        await listener.execute(f"LISTEN {CHANNEL}")
+        await run(connection, [log.append_raw(1, b"key", b"\x00")])
+        [notice] = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
+    assert ({1: 1}, []) == (notice.next_offsets, notice.outcomes)
+
+
+async def test_a_large_batch_tells_of_positions_only(connection: Connection, log: Log, database_url: str) -> None:
+    async with await opened(database_url) as listener:
+        await listener.execute(f"LISTEN {CHANNEL}")
+        await run(connection, [log.append(reserve()) for _ in range(TOLD_MAX + 1)])
+        notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
+    assert [[]] == [notice.outcomes for notice in notices]
+    assert TOLD_MAX + 1 == sum(notices[0].next_offsets.values())
