@@ -11,6 +11,7 @@ from typing import Final, LiteralString
 from aiokafka import AIOKafkaProducer
 
 from processor import measures, outbox
+from processor.left_open import LeftOpen
 from processor.outbox import Outbox, outboxes
 from processor.settings import ProcessorSettings
 from processor.store import Connection
@@ -79,8 +80,10 @@ class Relay:
             _log.info("relaying", after={box.topic: box.seen for box in boxes})
             self._health.well("relay")
             measures.RELAYING.set(1)
+            left_open = LeftOpen(self._settings, boxes[0].seen)
             while True:
                 await self._publish(connection, producer, boxes)
+                await left_open.look()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             await producer.stop()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -47,7 +47,9 @@ async def admin(settings: ServiceSettings) -> AsyncIterator[AIOKafkaAdminClient]
 
 
 @asynccontextmanager
-async def reader(settings: ServiceSettings) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(
+    settings: ServiceSettings, isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of no group: it reads what it is told to, commits nothing, and sees committed records only.
 
     On the commands topic that is every record: nobody writes it in a transaction (decision 7).
@@ -56,7 +58,7 @@ async def reader(settings: ServiceSettings) -> AsyncIterator[AIOKafkaConsumer]:
         **settings.kafka_options(),
         enable_auto_commit=False,
         auto_offset_reset="none",
-        isolation_level="read_committed",
+        isolation_level=isolation_level,
         request_timeout_ms=10_000,
         fetch_max_wait_ms=POLL_MS,
         retry_backoff_ms=POLL_MS,

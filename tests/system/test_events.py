@@ -2,18 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidTxnState
+from aiokafka import AIOKafkaProducer
 
 from bitgo.client import reserve_body
 from schemas.events import AllocationCleared, AllocationReserved, DeallocationRejected
 from schemas.records import Position, decode_event
 from schemas.words import Kind
-from service.kafka import admin
 from tests.support.system import System
 
 
@@ -143,63 +138,3 @@ async def test_a_stranger_with_the_relays_name_does_not_stop_it_for_long(system:
             assert 2 == len(await system.records(system.topics.events, 2))
         finally:
             await stranger.stop()
-
-
-async def test_what_a_transaction_left_open_is_never_committed(system: System) -> None:
-    """A broker that dies may forget to close a transaction of the relay. The next commit would close it."""
-    await _leave_open(system)
-    await system.processor()
-    async with await system.ingress() as bitgo:
-        for _ in range(20):
-            assert (await bitgo.reserve(Kind.ALLOCATION, reserve_body(Kind.ALLOCATION))).status == 200
-    await system.caught_up()
-    records = await system.records(system.topics.events, 20)
-    assert 20 == len(records)
-    assert b"left open" not in {record.value for record in records}
-
-
-async def _leave_open(system: System) -> None:
-    """Records under the relay's name on every partition, of which the transaction's coordinator knows nothing."""
-    async with _unverified_transactions(system), asyncio.timeout(20):
-        while not await _send_unannounced(system):
-            await asyncio.sleep(0.1)
-
-
-async def _send_unannounced(system: System) -> bool:
-    """False while the broker still asks the coordinator."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=system.kafka, transactional_id=f"{system.prefix}allocations-relay", enable_idempotence=True
-    )
-    await producer.start()
-    try:
-        await producer.begin_transaction()
-        for partition in range(system.partitions):
-            where = TopicPartition(system.topics.events, partition)
-            producer._txn_manager._txn_partitions.add(where)
-            await producer.send_and_wait(where.topic, b"left open", b"key", partition)
-    except InvalidTxnState:
-        return False
-    else:
-        return True
-    finally:  # without `stop`, which would close the transaction
-        await producer._sender.close()
-        await producer.client.close()
-        producer._closed = True
-
-
-@asynccontextmanager
-async def _unverified_transactions(system: System) -> AsyncIterator[None]:
-    async with admin(system.settings()) as client:
-        [broker] = (await client.describe_cluster())["brokers"]
-
-        async def verify(verified: str) -> None:
-            settings = {"transaction.partition.verification.enable": verified}
-            resource = ConfigResource(ConfigResourceType.BROKER, str(broker["node_id"]), settings)
-            answers = await client.alter_configs([resource])
-            assert [0] == [each[0] for answer in answers for each in answer.resources], answers
-
-        await verify("false")
-        try:
-            yield
-        finally:
-            await verify("true")
