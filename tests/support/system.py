@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from psycopg.rows import dict_row
 from bitgo.client import BitGo, load_private_key
 from local.child import Child
 from local.credentials import development_key, operator_token
+from local.folder import is_free, shuffled_ports
 from local.ready import wait_until
 from local.supervisor import Change, Supervisor
 from schemas.topics import Topics
@@ -225,6 +225,5 @@ async def system(servers: Servers, database_url: str, tmp_path: Path) -> AsyncIt
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Of those that no outgoing connection is given by chance before the process that it is for has bound it."""
+    return next(port for port in shuffled_ports() if is_free(port))
