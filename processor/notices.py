@@ -8,8 +8,8 @@ from processor.journal import JournalRow
 from processor.machine import Allocation, State
 from schemas.notices import encode_notices
 
-TOLD_MAX: Final = 100
-"""The outcomes of a larger batch are not told: its commands have waited long, and few are waited for."""
+TOLD_MAX: Final = 8
+"""The outcomes of a larger batch are not told: whoever waits for them reads them together, which costs no more."""
 
 
 def notices(batch: Batch) -> Iterator[str]:
