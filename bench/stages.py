@@ -32,11 +32,11 @@ STAGES: Final = (
     "published, acknowledged",
     "in Kafka until the processor has it",
     "in the processor until its batch starts",
-    "transaction: locked and loaded",
+    "transaction: locked and loaded, unless remembered",
     "transaction: decided",
     "transaction: written and committed",
     "ingress woken",
-    "row read",
+    "row read, unless told",
     "answer made",
     "to the client",
 )
@@ -101,17 +101,21 @@ def _by_place(calls: Iterable[Call]) -> dict[str, Times]:
 
 
 def _in_processor(calls: Iterable[Call]) -> dict[str, Times]:
-    """What a processor noted of each record. A batch's loading and saving end before the batch does."""
+    """What a processor noted of each record. A batch's loading and saving end before the batch does; one that loads
+    nothing has loaded when it starts.
+    """
     places: dict[str, Times] = {}
     steps: Times = {}
     for name, _, started, ended, about in calls:
         if name in ("begin", "save"):
             steps |= {f"{name} started": started, name: ended}
-        elif name in ("Pump.offer", "Applier.__call__"):
+        elif name == "Pump.offer":
             for place in about:
-                places.setdefault(place, {}).update({f"{name} started": started})
-                if name == "Applier.__call__":
-                    places[place].update(steps)
+                places.setdefault(place, {})["Pump.offer started"] = started
+        elif name == "Applier.__call__":
+            for place in about:
+                places.setdefault(place, {}).update({"Applier.__call__ started": started, "begin": started} | steps)
+            steps = {}
     return places
 
 

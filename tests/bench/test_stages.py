@@ -37,6 +37,15 @@ def test_the_stages_of_a_request_are_joined_by_its_place_in_the_log() -> None:
     )
 
 
+def test_a_batch_that_loads_nothing_has_loaded_when_it_starts() -> None:
+    """What an earlier batch noted of its loading is not taken for it."""
+    before = [("begin", (1, 0), -3.0, -2.0, []), ("save", (1, 0), -2.0, -1.0, [])]
+    earlier: list[Call] = [*before, ("Applier.__call__", (1, 0), -3.0, -1.0, ["3/6"])]
+    calls = [*earlier, *(call for call in CALLS if call[0] != "begin")]
+    [path] = joined([("some.commands/3/7", 0.0, 14.0)], calls)
+    assert [6.0, 7.0, 7.0, 9.0, 10.0] == path[6:11]
+
+
 def test_a_stage_counts_only_as_far_as_somebody_waited_for_it() -> None:
     assert [1, 2, 2, 4] == in_order([1, 3, 2, 4])
 
