@@ -1,8 +1,7 @@
 """One write from the body to the answer: publish, wait, be told or read (decisions 9 and 10)."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -91,11 +90,9 @@ class Submission:
         if self.log_ends.get(partition, 0) - self._watermarks.next_offset(partition) > self._lag_max:
             raise overloaded("the processors are behind")
 
-    @contextmanager
-    def awaiting(self, command: Command) -> Iterator[None]:
+    def awaiting(self, command: Command) -> AbstractContextManager[None]:
         """To be entered before a command is published whose outcome will be asked for."""
-        with self._told.awaiting(command.command_id):
-            yield
+        return self._told.awaiting(command.command_id)
 
     async def publish(self, command: Command, traceparent: str) -> Position:
         """Raises ProblemError: `unavailable` when it was not published, `outcome_pending` when it may have been."""

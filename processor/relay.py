@@ -94,10 +94,10 @@ class Relay:
         A broker that dies while it closes a transaction may forget some of its partitions. What was left open is not
         seen by whoever reads where the last relay stopped, and yet our next commit would commit it.
         """
+        partitions = await outbox.load_watermarks(connection)
+        topics = self._topics.events, self._topics.dead_letters
         await producer.begin_transaction()
-        for partition in await outbox.load_watermarks(connection):
-            for topic in (self._topics.events, self._topics.dead_letters):
-                await producer.send(topic, b"", partition=partition)
+        await asyncio.gather(*[await producer.send(topic, b"", partition=n) for topic in topics for n in partitions])
         await producer.abort_transaction()
 
     async def _resume(self, connection: Connection) -> list[Outbox]:

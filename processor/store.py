@@ -24,7 +24,6 @@ from service.sql import statements
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
-
 LOST_RACE: Final = "AL001"
 """The SQLSTATE of `require_rows`."""
 

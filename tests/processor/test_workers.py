@@ -2,10 +2,12 @@
 
 import asyncio
 import uuid
+from collections.abc import Iterator
+from itertools import count, islice, repeat
 
 import pytest
 
-from processor import store
+from processor import recent, store
 from processor.batch import Batch, read, wanted
 from processor.store import Connection, NewAccountError
 from tests.support.batches import NO_RULES, PARTITIONS, Log, applier, finish, on, opened, reserve, rows, run
@@ -38,33 +40,35 @@ async def test_a_batch_sees_what_was_committed_while_it_waited(
     assert [("applied", "cleared")] == [(row.outcome, row.status_after) for row, _ in (await waiting).journal]
 
 
-@pytest.mark.usefixtures("connection")
-async def test_two_workers_meet_on_a_new_account_a_hundred_times(database_url: str, log: Log) -> None:
-    """The first clears of one new account at once, on two partitions: sums exact, nobody waits in a circle."""
+async def meet_a_hundred_times(database_url: str, log: Log, accounts: Iterator[str]) -> None:
+    """Two workers clear an allocation each at once, on two partitions and one account."""
     one, other = applier(database_url), applier(database_url)
-    for _ in range(100):
-        account = str(uuid.uuid4())
+    for account in islice(accounts, 100):
         mine, theirs = on(0, account), on(1, account)
         first = [log.append(mine), log.append(finish(mine))]
         second = [log.append(theirs), log.append(finish(theirs))]
         await asyncio.gather(one(first), other(second))
     for each in (one, other):
         await each.close()
+
+
+@pytest.mark.usefixtures("connection")
+async def test_two_workers_meet_on_a_new_account_a_hundred_times(database_url: str, log: Log) -> None:
+    """The first clears of one new account at once: sums exact, nobody waits in a circle."""
+    await meet_a_hundred_times(database_url, log, (str(uuid.uuid4()) for _ in count()))
     found = rows(database_url, "SELECT available, held, sequence FROM account")
     assert [{"available": 10, "held": 0, "sequence": 2}] * 100 == found
 
 
 @pytest.mark.usefixtures("connection")
-async def test_two_workers_meet_on_one_account_a_hundred_times(database_url: str, log: Log) -> None:
-    """Nobody decides on a balance that the other is about to change."""
-    account, one, other = str(uuid.uuid4()), applier(database_url), applier(database_url)
-    for _ in range(100):
-        mine, theirs = on(0, account), on(1, account)
-        first = [log.append(mine), log.append(finish(mine))]
-        second = [log.append(theirs), log.append(finish(theirs))]
-        await asyncio.gather(one(first), other(second))
-    for each in (one, other):
-        await each.close()
+@pytest.mark.parametrize("rest", [recent.FIRST_REST, 0])
+async def test_two_workers_meet_on_one_account_a_hundred_times(
+    database_url: str, log: Log, monkeypatch: pytest.MonkeyPatch, rest: int
+) -> None:
+    """Nobody decides on a balance that the other is about to change, though neither ever rests from remembering it."""
+    monkeypatch.setattr(recent, "FIRST_REST", rest)
+    monkeypatch.setattr(recent, "LONGEST_REST", rest)
+    await meet_a_hundred_times(database_url, log, repeat(str(uuid.uuid4())))
     found = rows(database_url, "SELECT available, held, sequence FROM account")
     assert [{"available": 1000, "held": 0, "sequence": 200}] == found
 
