@@ -107,16 +107,12 @@ async def save(connection: Connection, batch: Batch) -> None:
         "ledger": [ledger_row(row) for row in batch.ledger],
         "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
     }
+    written = {"batch": orjson.dumps(document).decode()}
     try:
-        async with connection.pipeline():
-            if not loaded.locked:
-                await connection.execute(b"BEGIN")
-            await connection.execute(_SQL["save"], {"batch": orjson.dumps(document).decode()})
-            for record, parked in batch.dead_letters:
-                await connection.execute(_SQL["insert_dead_letter"], dead_letter_row(record, parked))
-            await connection.execute(b"COMMIT")
-            for payload in notices(batch):
-                await connection.execute(_SQL["notify"], {"channel": CHANNEL, "payload": payload})
+        if loaded.locked or batch.dead_letters:
+            await _save_in_steps(connection, batch, written)
+        else:
+            await connection.execute(_SQL["commit"], written | {"channel": CHANNEL, "payloads": list(notices(batch))})
     except psycopg.errors.UniqueViolation as error:
         if not loaded.locked:
             raise OutdatedError(str(error)) from error
@@ -127,6 +123,19 @@ async def save(connection: Connection, batch: Batch) -> None:
         if error.sqlstate == LOST_RACE:
             raise (LostRaceError if loaded.locked else OutdatedError)(str(error)) from error
         raise
+
+
+async def _save_in_steps(connection: Connection, batch: Batch, written: Mapping[str, str]) -> None:
+    """In the transaction that `begin` opened, or with dead letters, which are too much for one document."""
+    async with connection.pipeline():
+        if not batch.loaded.locked:
+            await connection.execute(b"BEGIN")
+        await connection.execute(_SQL["save"], written)
+        for record, parked in batch.dead_letters:
+            await connection.execute(_SQL["insert_dead_letter"], dead_letter_row(record, parked))
+        await connection.execute(b"COMMIT")
+        for payload in notices(batch):
+            await connection.execute(_SQL["notify"], {"channel": CHANNEL, "payload": payload})
 
 
 async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:

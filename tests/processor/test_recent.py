@@ -209,6 +209,20 @@ async def test_a_miss_is_told_before_anything_is_written(connection: Connection,
     assert before == everything(database_url)
 
 
+async def test_what_is_parked_is_written_with_a_remembered_batch(
+    connection: Connection, log: Log, database_url: str
+) -> None:
+    memory, asked = Recent(), on(0)
+    await run(connection, [log.append(asked)], memory)
+    records = [log.append_raw(0, b"key", b"no command"), log.append(finish(asked, Verb.RELEASE))]
+    batch = await run(connection, records, memory)
+    assert not batch.loaded.locked
+    assert ["applied", "parked", "applied"] == [
+        row["outcome"] for row in rows(database_url, 'SELECT outcome FROM journal ORDER BY "offset"')
+    ]
+    assert [1] == [row["offset"] for row in rows(database_url, 'SELECT "offset" FROM dead_letter')]
+
+
 async def test_memory_is_bounded(connection: Connection, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "STATES_MAX", 10)
     monkeypatch.setattr(recent, "ACCOUNTS_MAX", 3)

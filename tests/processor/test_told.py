@@ -2,10 +2,12 @@
 
 import uuid
 
+import pytest
+
 from ingress.rows import OutcomeRow, outcome_row
 from processor.notices import TOLD_MAX
 from processor.recent import Recent
-from processor.store import Connection
+from processor.store import Connection, OutdatedError
 from schemas.commands import Command
 from schemas.notices import CHANNEL, decode_notice
 from schemas.words import Kind, Verb
@@ -63,3 +65,19 @@ async def test_a_large_batch_tells_of_positions_only(connection: Connection, log
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     assert [[]] == [notice.outcomes for notice in notices]
     assert TOLD_MAX + 1 == sum(notices[0].next_offsets.values())
+
+
+@pytest.mark.parametrize("beside", [[], [b"no command"]], ids=["alone", "beside a dead letter"])
+async def test_nobody_hears_of_a_batch_that_was_undone(
+    connection: Connection, log: Log, database_url: str, beside: list[bytes]
+) -> None:
+    memory, asked = Recent(), reserve()
+    reserved = log.append(asked)
+    await run(connection, [reserved], memory)
+    parked = [log.append_raw(reserved.partition, b"key", value) for value in beside]
+    async with await opened(database_url) as listener:
+        await listener.execute("UPDATE allocation SET version = version + 1")
+        await listener.execute(f"LISTEN {CHANNEL}")
+        with pytest.raises(OutdatedError):
+            await run(connection, [*parked, log.append(finish(asked, Verb.RELEASE))], memory)
+        assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
