@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any, Final
 
+from bench.figures import ratios
 from bench.tables import table
 
 LATENCIES: Final = ("reserve_p50", "reserve_p99", "clear_p50", "clear_p99")
@@ -14,16 +15,25 @@ LEAST_BYTES: Final = 1.0
 
 
 def curve(part: dict[str, Any]) -> str:
-    """Rates, latencies and CPU at each point; restarts and memory where they were measured."""
+    """Rates, latencies and CPU at each point; restarts and memory where they were measured.
+
+    The ratio is to the stack that took turns, which is as at the first point.
+    """
     rows = []
     for point in part["points"]:
         for level, found in point["levels"].items():
             cpu = [f"{found[f'cpu_{name}']:.2f}" for name in PROCESSES]
             latencies = [f"{found[name]:.1f}" for name in LATENCIES]
-            rows.append([f"{point['x']:,}", level, f"{found['pairs_per_second']:.0f}", *latencies, *cpu])
+            rates = point["rates"][level]
+            ratio = f"{ratios(rates['here'], rates['beside']):.2f}"
+            rows.append([f"{point['x']:,}", level, ratio, f"{found['pairs_per_second']:.0f}", *latencies, *cpu])
     heads = [f"{name.replace('_', ' ')}, ms" for name in LATENCIES]
     heads += [f"CPU of {name} per command, ms" for name in PROCESSES]
-    sections = [table([part["what"], "clients", "pairs/s", *heads], rows), restarts(part), memory_by_point(part)]
+    sections = [
+        table([part["what"], "clients", "of the first's rate, in turns", "pairs/s", *heads], rows),
+        restarts(part),
+        memory_by_point(part),
+    ]
     return "\n\n".join(section for section in sections if section)
 
 

@@ -1,4 +1,4 @@
-"""More processes, more partitions: one stack after the other, each fresh."""
+"""More processes, more partitions: one stack after the other, each fresh, in turns with one of the first shape."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,9 +23,10 @@ async def measure_partitions(levels: Sequence[int]) -> dict[str, Any]:
 
 async def _measure(shapes: dict[int, Shape], levels: Sequence[int], what: str) -> dict[str, Any]:
     points = []
-    for number, shape in shapes.items():
-        async with running(shape) as stack:
-            machine = facts(stack.postgres)
-            found = await measure_levels(stack, levels, f"{number} {what}")
-            points.append({"x": number, "levels": found, "resident_bytes": resident_bytes(stack.pids())})
+    async with running(next(iter(shapes.values()))) as first:
+        machine = facts(first.postgres)
+        for number, shape in shapes.items():
+            async with running(shape) as stack:
+                found = await measure_levels(stack, first, levels, f"{number} {what}")
+                points.append({"x": number, **found, "resident_bytes": resident_bytes(stack.pids())})
     return {"what": what, "machine": machine, "points": points}

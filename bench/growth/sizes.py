@@ -1,4 +1,4 @@
-"""The same load beside ever more rows."""
+"""The same load on ever more rows, in turns with a stack that keeps the fewest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +18,17 @@ from bench.stack import Shape, running
 async def measure_sizes(data: Path, sizes: Sequence[int], levels: Sequence[int], seconds: float) -> dict[str, Any]:
     """Fill to each size in turn, as far as the time goes, and measure there."""
     points: list[dict[str, Any]] = []
-    async with running(Shape(), data) as stack:
+    async with running(Shape(), data) as stack, running(Shape()) as small:
         machine = facts(stack.postgres)
+        _fill(small.postgres, min(sizes), seconds)
         for size in sizes:
             reached = _fill(stack.postgres, size, seconds)
             if points and reached == points[-1]["x"]:
                 break
-            found = await measure_levels(stack, levels, f"{reached} allocations")
+            found = await measure_levels(stack, small, levels, f"{reached} allocations")
             restarts = await measure_restarts(stack)
             sizes_now = postgres_bytes(stack.postgres)
-            points.append({"x": reached, "levels": found, "restart_seconds": restarts, "postgres_bytes": sizes_now})
+            points.append({"x": reached, **found, "restart_seconds": restarts, "postgres_bytes": sizes_now})
             if reached < size:
                 click.echo(f"time was up at {reached} of {size} allocations; --data and a second call go on", err=True)
     return {"what": "allocations in the tables", "machine": machine, "points": points}

@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.growth.backlog import rate
-from bench.growth.render import disk
+from bench.growth.render import curve, disk
 from bench.report import filled
 from bench.samples import Sample, document, load
 from bench.tables import cpu_table, floor_table, latency_table, open_table
@@ -44,6 +44,18 @@ def test_an_open_loop_says_how_many_answers_were_others() -> None:
 
 def test_samples_survive_being_written() -> None:
     assert FOUND == load(document(FOUND))
+
+
+def test_a_point_of_a_curve_is_compared_with_the_stack_that_took_turns() -> None:
+    """Round by round: here the machine got slower from one to the next, and the rows cost a tenth."""
+    names = ("pairs_per_second", "reserve_p50", "reserve_p99", "clear_p50", "clear_p99")
+    cpu = ("cpu_ingress", "cpu_processor", "cpu_kafka", "cpu_postgres")
+    rates = {"32": {"here": [90.0, 45.0, 18.0], "beside": [100.0, 50.0, 20.0]}}
+    part = {
+        "what": "rows",
+        "points": [{"x": 10**7, "levels": {"32": dict.fromkeys(names + cpu, 45.0)}, "rates": rates}],
+    }
+    assert curve(part).splitlines()[2].startswith("| 10,000,000 | 32 | 0.90 (0.90 to 0.90) | 45 | ")
 
 
 def test_a_document_is_filled_between_its_marks() -> None:
