@@ -40,7 +40,14 @@ PARTS: Final = (
     ("Faust", ("faust/", "mode/", "processor/transport.py")),
     (
         "Postgres client, statements",
-        ("psycopg/", "psycopg_binary/", "service/postgres.py", "ingress/database.py", "processor/store.py"),
+        (
+            "psycopg/",
+            "psycopg_binary/",
+            "service/postgres.py",
+            "ingress/database.py",
+            "processor/rows.py",
+            "processor/store.py",
+        ),
     ),
     (
         "groups: who waits for whom",

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Final
 
 from processor.account import Account, AccountKey, apply_decision
-from processor.store import account_row
+from processor.rows import account_row
 from proof.aligned import aligned
 from proof.differences import Difference, Report, columns_differ
 from proof.fold import AccountDecision, Fold

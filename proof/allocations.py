@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from processor.store import ALLOCATION_COLUMNS
+from processor.rows import ALLOCATION_COLUMNS
 from proof.aligned import aligned
 from proof.differences import Difference, Report, columns_differ
 from proof.fold import Fold

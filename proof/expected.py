@@ -6,7 +6,7 @@ from typing import Any
 
 from processor.batch import Batch, LedgerRow, Read, Tables, Watermark
 from processor.journal import JournalRow
-from processor.store import dead_letter_row, ledger_row
+from processor.rows import dead_letter_row, ledger_row
 from proof.fold import AccountDecision, Fold
 from proof.replay import Recorded, replay
 from schemas.commands import Command

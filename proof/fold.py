@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from processor.account import Account, AccountKey, Book, Movement
 from processor.machine import State
-from processor.store import allocation_row, state_of
+from processor.rows import allocation_row, state_of
 from proof.checkpoint_file import Part
 
 CACHE_KIB: Final = 65_536

@@ -7,7 +7,8 @@ from typing import Any, Final
 import orjson
 from aiokafka import AIOKafkaConsumer
 
-from processor.store import ALLOCATION_COLUMNS, Connection
+from processor.rows import ALLOCATION_COLUMNS
+from processor.store import Connection
 from proof.checkpoint_file import Checkpoint, Part, reading
 from proof.progress import Progress
 from proof.snapshot import PATIENT

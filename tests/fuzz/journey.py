@@ -6,7 +6,7 @@ from typing import Any
 
 from processor.batch import Batch, Record, Tables, Watermark, read, wanted
 from processor.policy import PolicySettings
-from processor.store import dead_letter_row
+from processor.rows import dead_letter_row
 from schemas.records import Headers
 
 OPEN = PolicySettings(None, {})

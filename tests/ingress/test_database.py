@@ -58,7 +58,8 @@ async def test_a_call_that_takes_too_long_is_cut_off(database: Database, monkeyp
     async def slow(connection: Connection) -> None:
         await connection.execute("SELECT pg_sleep(2)")
 
-    monkeypatch.setattr("ingress.database.ANSWER_SECONDS", 0.2)
-    with pytest.raises(UnavailableError, match="in time"):
-        await database.run(slow)
+    with monkeypatch.context() as impatient:
+        impatient.setattr("ingress.database.ANSWER_SECONDS", 0.2)
+        with pytest.raises(UnavailableError, match="in time"):
+            await database.run(slow)
     assert LANES == len(await all_lanes(database))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from aiokafka import TopicPartition
 
 from bitgo.client import BitGo, reserve_body
@@ -137,17 +138,29 @@ async def test_nothing_is_overwritten(half_copy: System, halfway: Halfway) -> No
     assert "never overwritten" in ran.err
 
 
-async def test_what_is_not_published_is_not_before_a_checkpoint(half_copy: System, tmp_path: Path) -> None:
+UNPUBLISHED = {
+    "events": """
+        UPDATE journal SET outcome = 'applied', event = '{}', facts = '{}'
+        WHERE event IS NULL AND (partition, "offset") IN (SELECT partition, next_offset - 1 FROM watermark)
+        RETURNING *
+    """,
+    "dead_letters": """
+        INSERT INTO dead_letter
+        SELECT partition, "offset", 'not_a_command', NULL, NULL, '{}', '{}', recorded_at FROM journal
+        WHERE (partition, "offset") IN (SELECT partition, next_offset - 1 FROM watermark)
+        RETURNING *
+    """,
+}
+
+
+@pytest.mark.parametrize("topic", UNPUBLISHED)
+async def test_what_is_not_published_is_not_before_a_checkpoint(half_copy: System, tmp_path: Path, topic: str) -> None:
     """Whoever prunes would delete it."""
-    rows = half_copy.rows(
-        "UPDATE journal SET outcome = 'applied', event = '{}', facts = '{}' WHERE event IS NULL AND "
-        '(partition, "offset") IN (SELECT partition, next_offset - 1 FROM watermark) RETURNING *'
-    )
-    assert rows
+    assert half_copy.rows(UNPUBLISHED[topic])
     file = tmp_path / "file"
     ran = await checkpoint(half_copy, file)
     assert (EXIT_OPERATOR, "") == (ran.status, ran.out)
-    assert "is not in" in ran.err
+    assert f"is not in {getattr(half_copy.topics, topic)} yet" in ran.err
     assert not await asyncio.to_thread(file.exists)
 
 
