@@ -1,4 +1,8 @@
-"""Two source trees side by side: both stacks run, the load goes to one and then to the other, round after round."""
+"""Two source trees side by side: both stacks run, the load goes to one and then to the other, round after round.
+
+Kafka runs without Java's optimizing compiler here: what that takes for itself in the first minutes, at moments of its
+own, is more than two trees differ by.
+"""
 
 import asyncio
 import json
@@ -9,6 +13,7 @@ from dataclasses import replace
 from operator import truediv
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 import click
 
@@ -19,6 +24,8 @@ from bench.sources import source
 from bench.stack import Shape, running
 from bench.tables import cpu_table, latency_table, table
 from bench.worker import worker
+
+STEADY_JAVA: Final = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
 @click.command()
@@ -58,7 +65,7 @@ async def _compare(sides: dict[str, str], levels: Sequence[int], count: int, sec
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"allocations-{side}-"))
             tree, commit = source(words, Path(folder))
             click.echo(f"{side}: {words}, commit {commit or 'unknown'}", err=True)
-            up = await stack.enter_async_context(running(replace(shape, source=tree)))
+            up = await stack.enter_async_context(running(replace(shape, source=tree, settings=STEADY_JAVA)))
             sender = await stack.enter_async_context(worker("bench.client", up.url, up.key))
             subjects.append(Subject(side, sender, up.pids()))
         for subject in subjects:
