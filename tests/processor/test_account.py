@@ -10,7 +10,7 @@ from processor.policy import PolicySettings, judge
 from schemas.commands import Amount, Reserve
 from schemas.quantity import QUANTITY_MAX
 from schemas.words import Kind, Rejection, Status
-from tests.processor.test_machine import reserve
+from tests.support.machine import reserve
 
 CONNECTION = "22222222-2222-4222-8222-222222222222"
 

@@ -1,83 +1,24 @@
 """The transition table, one row per cell, then what stands before the table, in the order of precedence."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from processor.machine import (
     POLICY,
-    REISSUE,
     REPEAT,
     TABLE,
-    Allocation,
     Applied,
     Refused,
     Repeated,
     State,
     Tombstone,
-    Verdict,
     decide,
     evolve,
 )
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition, Reserve
+from schemas.commands import Amount, Edition
 from schemas.words import AfterFinal, Kind, Refusal, Rejection, Status, Verb
-
-ID = "0b0e4a5e-2c56-4a3c-9f2e-6a7d3f8b1c22"
-NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
-PASSES = Verdict()
-FAILS = Verdict(Rejection.INSUFFICIENT_BALANCE, evaluated=True)
-CONTENT = {
-    "amount": Amount(currency="BTC", quantity="5"),
-    "client_id": "11111111-1111-4111-8111-111111111111",
-    "connection_id": "22222222-2222-4222-8222-222222222222",
-    "partners_connection_id": "account-7",
-}
-
-
-def reserve(
-    kind: Kind, after_final: AfterFinal = AfterFinal.CONFLICT, at: datetime = NOON, **changes: object
-) -> Reserve:
-    fields = {**CONTENT, "edition": Edition(), **changes}
-    return RESERVES[kind](
-        command_id="33333333-3333-4333-8333-333333333333",
-        allocation_id=ID,
-        received_at=at,
-        deadline=at + 15 * SECOND,
-        after_final=after_final,
-        **fields,  # type: ignore[arg-type]
-    )
-
-
-def finish(kind: Kind, verb: Verb, at: datetime = NOON) -> Command:
-    return FINISHES[kind, verb](
-        command_id="44444444-4444-4444-8444-444444444444", allocation_id=ID, received_at=at, deadline=at + 15 * SECOND
-    )
-
-
-def command(kind: Kind, verb: Verb, at: datetime = NOON) -> Command:
-    return reserve(kind, at=at) if verb is Verb.RESERVE else finish(kind, verb, at)
-
-
-def allocation(kind: Kind, status: Status | None) -> Allocation | None:
-    """An allocation that came to its status the only way there is: by commands, before noon."""
-    if status is None:
-        return None
-    verdict = FAILS if status is Status.REJECTED else PASSES
-    state = applied(None, reserve(kind, at=NOON - 3 * SECOND), verdict, NOON - 2 * SECOND)
-    if status in (Status.CLEARED, Status.RELEASED):
-        verb = Verb.CLEAR if status is Status.CLEARED else Verb.RELEASE
-        state = applied(state, finish(kind, verb, NOON - 2 * SECOND), PASSES, NOON - SECOND)
-    assert state.status == status
-    return state
-
-
-def applied(state: Allocation | None, asked: Command, verdict: Verdict = PASSES, at: datetime = NOON) -> Allocation:
-    decision = decide(state, asked, verdict, at)
-    assert isinstance(decision, Applied), decision
-    return evolve(state, decision.event)
-
+from tests.support.machine import FAILS, ID, NOON, PASSES, SECOND, allocation, applied, command, finish, reserve
 
 CELLS = [
     # now              asked         → what comes of it
@@ -219,79 +160,6 @@ def test_a_tombstone_of_the_other_kind_is_an_id_in_use() -> None:
 def test_a_tombstone_is_not_there_for_clear_and_release(verb: Verb, kind: Kind) -> None:
     tombstone = Tombstone(ID, Kind.ALLOCATION, NOON - SECOND)
     assert decide(tombstone, finish(kind, verb), PASSES, NOON) == Refused(Refusal.NOT_FOUND)
-
-
-REISSUED = [
-    (Status.RESERVED, REPEAT),
-    (Status.REJECTED, REPEAT),
-    (Status.CLEARED, REPEAT),
-    (Status.RELEASED, Status.RESERVED),
-]
-
-
-@pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize(("now", "expected"), REISSUED)
-def test_each_reserve_where_finished_ids_may_be_issued_again(kind: Kind, now: Status, expected: Status | str) -> None:
-    before = allocation(kind, now)
-    decision = decide(before, reserve(kind, AfterFinal.REISSUE), PASSES, NOON)
-    if expected == REPEAT:
-        assert decision == Repeated()
-    else:
-        assert isinstance(decision, Applied)
-        assert evolve(before, decision.event).status == expected
-    assert set(REISSUE) <= {status for status, _ in REISSUED}
-
-
-def test_a_reissue_goes_on_with_version_and_keeps_creation_partner_id_edition_and_extras() -> None:
-    opened = applied(None, reserve(Kind.DEALLOCATION, at=NOON, notes="first", partner_client_id=""), at=NOON)
-    released = applied(opened, finish(Kind.DEALLOCATION, Verb.RELEASE, NOON + SECOND), at=NOON + SECOND)
-    again = reserve(
-        Kind.DEALLOCATION,
-        AfterFinal.REISSUE,
-        NOON + 2 * SECOND,
-        notes="second",
-        partner_allocation_id="new",
-        edition=Edition(quantity_form="string"),
-    )
-    reopened = applied(released, again, at=NOON + 3 * SECOND)
-    expected = replace(
-        released,
-        status=Status.RESERVED,
-        version=3,
-        updated_at=NOON + 3 * SECOND,
-        reissued_at=NOON + 3 * SECOND,
-        decided_by=again.command_id,
-    )
-    assert expected == reopened
-
-
-def test_a_reissue_is_decided_by_policy_again() -> None:
-    released = allocation(Kind.DEALLOCATION, Status.RELEASED)
-    after = applied(released, reserve(Kind.DEALLOCATION, AfterFinal.REISSUE), FAILS)
-    assert (Status.REJECTED, Rejection.INSUFFICIENT_BALANCE, 3) == (after.status, after.rejection_reason, after.version)
-
-
-@pytest.mark.parametrize("earlier", [timedelta(0), timedelta(milliseconds=1)])
-def test_a_reserve_that_was_received_before_the_release_does_not_reopen_it(earlier: timedelta) -> None:
-    released = allocation(Kind.DEALLOCATION, Status.RELEASED)
-    assert released is not None
-    old = reserve(Kind.DEALLOCATION, AfterFinal.REISSUE, at=released.updated_at - earlier)
-    assert decide(released, old, PASSES, NOON) == Refused(Refusal.ALREADY_RELEASED)
-
-
-@pytest.mark.parametrize("verb", [Verb.CLEAR, Verb.RELEASE])
-@pytest.mark.parametrize("then", [None, Verb.CLEAR, Verb.RELEASE])
-def test_an_order_that_was_received_before_the_reissue_is_refused(verb: Verb, then: Verb | None) -> None:
-    reopened = applied(allocation(Kind.DEALLOCATION, Status.RELEASED), reserve(Kind.DEALLOCATION, AfterFinal.REISSUE))
-    if then is not None:
-        reopened = applied(reopened, finish(Kind.DEALLOCATION, then, NOON + SECOND), at=NOON + SECOND)
-    old = finish(Kind.DEALLOCATION, verb, NOON - timedelta(microseconds=1))
-    assert decide(reopened, old, PASSES, NOON + 2 * SECOND) == Refused(Refusal.ALREADY_RELEASED)
-
-
-def test_an_order_that_was_received_with_the_reissue_counts() -> None:
-    reopened = applied(allocation(Kind.DEALLOCATION, Status.RELEASED), reserve(Kind.DEALLOCATION, AfterFinal.REISSUE))
-    assert applied(reopened, finish(Kind.DEALLOCATION, Verb.CLEAR, NOON)).status == Status.CLEARED
 
 
 def test_the_allocation_keeps_its_time_when_the_log_clock_goes_back() -> None:

@@ -162,7 +162,7 @@ class Halfway:
 
 @pytest.fixture(scope="module")
 async def halfway(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Halfway]:
-    """For one file: its last test shortens the log."""
+    """For one file: the last test of test_prune.py shortens the log."""
     name = f"halfway_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     folder = tmp_path_factory.mktemp("halfway")
