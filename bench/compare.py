@@ -24,8 +24,9 @@ from bench.sources import source
 from bench.stack import Shape, running
 from bench.tables import cpu_table, latency_table, table
 from bench.worker import worker
+from local.archive import NO_OPTIMIZING
 
-STEADY_JAVA: Final = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+STEADY_JAVA: Final = {"JDK_JAVA_OPTIONS": NO_OPTIMIZING}
 
 
 @click.command()

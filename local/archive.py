@@ -20,7 +20,7 @@ TIMEOUT_SECONDS: Final = 120
 # Classes only: Java 25 finds the wrong code stubs in an archive now and then, sees it, and fills the log with that.
 CLASSES_ONLY: Final = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching", "-XX:-AOTStubCaching")
 # Had it learned what to optimize too, every start would do that at once, for half as much CPU again.
-SIMPLE: Final = ("-XX:TieredStopAtLevel=1",)
+NO_OPTIMIZING: Final = "-XX:TieredStopAtLevel=1"
 
 
 async def ensure_archive(jars: Path, report: Report) -> Path | None:
@@ -51,7 +51,7 @@ async def rehearse(folder: Path, jars: Path, archive: Path) -> None:
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)
     unfinished = folder / "unfinished.aot"
-    kafka = Kafka(data, jars, lambda _: None, flags=(*CLASSES_ONLY, *SIMPLE, f"-XX:AOTCacheOutput={unfinished}"))
+    kafka = Kafka(data, jars, lambda _: None, flags=(*CLASSES_ONLY, NO_OPTIMIZING, f"-XX:AOTCacheOutput={unfinished}"))
     await kafka.prepare()
     process = spawn(kafka.child())
     try:

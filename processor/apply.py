@@ -118,9 +118,10 @@ def _decide(tables: Tables, reads: Iterable[Read], policy: PolicySettings) -> Ba
 
 
 def _decide_on_recent(reads: Sequence[Read], asked: Wanted, policy: PolicySettings, recent: Recent) -> Batch | None:
-    """The batch decided on what is remembered, or None when that is not enough.
+    """The batch decided on what is remembered, or None when it must be loaded.
 
-    An id that was taken for new is guarded by being inserted, so one that is not must be looked up.
+    An id that was taken for new is guarded by being inserted, so one that is not must be looked up. Dead letters may be
+    too large for one call.
     """
     tables = recent.tables(reads, asked)
     if tables is None:
@@ -129,7 +130,7 @@ def _decide_on_recent(reads: Sequence[Read], asked: Wanted, policy: PolicySettin
         batch = _decide(tables, reads, policy)
     except ArithmeticError:  # a balance is not as remembered
         return None
-    return batch if asked.allocation_ids <= batch.states.keys() else None
+    return batch if asked.allocation_ids <= batch.states.keys() and not batch.dead_letters else None
 
 
 def read_readable(record: Record, partitions: int) -> Read:

@@ -3,7 +3,7 @@
 Every write is guarded by what was loaded; a guard that misses raises and nothing is written (decision 2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -81,16 +81,24 @@ async def load_journaled(connection: Connection, positions: Sequence[tuple[int, 
 async def save(connection: Connection, batch: Batch) -> None:
     """Write what the batch changed, commit, and only then notify: one round trip.
 
+    Where `begin` opened a transaction, the rest of it; where nothing is locked, one call, which takes no dead letters.
+
     Raises, with nothing written: LostRaceError when a row is not as it was loaded, NewAccountError when an account
     appeared meanwhile; OutdatedError when a row is not as it was remembered.
     """
     locked = batch.loaded.locked
     document = {"batch": orjson.dumps(changes(batch)).decode()}
+    told = {"channel": CHANNEL, "payloads": list(notices(batch))}
     try:
-        if locked or batch.dead_letters:
-            await _save_in_steps(connection, batch, document)
+        if locked:
+            async with connection.pipeline():
+                await connection.execute(_SQL["save"], document)
+                for record, parked in batch.dead_letters:
+                    await connection.execute(_SQL["insert_dead_letter"], dead_letter_row(record, parked))
+                await connection.execute(b"COMMIT")
+                await connection.execute(_SQL["tell"], told)
         else:
-            await connection.execute(_SQL["commit"], document | {"channel": CHANNEL, "payloads": list(notices(batch))})
+            await connection.execute(_SQL["commit"], document | told)
     except psycopg.errors.UniqueViolation as error:
         if not locked:
             raise OutdatedError(str(error)) from error
@@ -101,19 +109,6 @@ async def save(connection: Connection, batch: Batch) -> None:
         if error.sqlstate == LOST_RACE:
             raise (LostRaceError if locked else OutdatedError)(str(error)) from error
         raise
-
-
-async def _save_in_steps(connection: Connection, batch: Batch, document: Mapping[str, str]) -> None:
-    """In the transaction that `begin` opened; or with dead letters, which may be too large for one document."""
-    async with connection.pipeline():
-        if not batch.loaded.locked:
-            await connection.execute(b"BEGIN")
-        await connection.execute(_SQL["save"], document)
-        for record, parked in batch.dead_letters:
-            await connection.execute(_SQL["insert_dead_letter"], dead_letter_row(record, parked))
-        await connection.execute(b"COMMIT")
-        for payload in notices(batch):
-            await connection.execute(_SQL["notify"], {"channel": CHANNEL, "payload": payload})
 
 
 async def uncleared_base_units(connection: Connection, key: AccountKey) -> int:

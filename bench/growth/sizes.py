@@ -1,8 +1,8 @@
-"""The same load on ever more rows, in turns with a stack that keeps the fewest."""
+"""The same load on ever more rows, in turns with a stack that keeps few."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,13 +14,15 @@ from bench.machine import facts
 from bench.progress import progress
 from bench.stack import Shape, running
 
+FEWEST: Final = 10_000
+
 
 async def measure_sizes(data: Path, sizes: Sequence[int], levels: Sequence[int], seconds: float) -> dict[str, Any]:
     """Fill to each size in turn, as far as the time goes, and measure there."""
     points: list[dict[str, Any]] = []
     async with running(Shape(), data) as stack, running(Shape()) as small:
         machine = facts(stack.postgres)
-        _fill(small.postgres, min(sizes), seconds)
+        _fill(small.postgres, FEWEST, seconds)
         for size in sizes:
             reached = _fill(stack.postgres, size, seconds)
             if points and reached == points[-1]["x"]:

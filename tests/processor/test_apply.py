@@ -12,7 +12,7 @@ from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH, JournalRow
 from processor.recent import Recent
 from processor.store import Connection, LostRaceError
-from schemas.notices import decode_notice
+from schemas.notices import CHANNEL, decode_notice
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command
 from schemas.words import Kind, Outcome, Verb
@@ -108,9 +108,12 @@ async def test_a_write_is_guarded_by_what_was_loaded(
     await connection.execute(meddling.encode())
     batch = Batch(tables, NO_RULES)
     batch.add(each)
-    with pytest.raises(LostRaceError):
-        await store.save(connection, batch)
-    await connection.close()
+    async with await opened(database_url) as listener:
+        await listener.execute(f"LISTEN {CHANNEL}")
+        with pytest.raises(LostRaceError):
+            await store.save(connection, batch)
+        await connection.close()
+        assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
     assert journaled == rows(database_url, "SELECT * FROM journal")
 
 
@@ -129,11 +132,37 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
         await connection.execute("INSERT INTO watermark VALUES (%s, %s, %s)", (partition, far, FIRST_HASH))
     records = [Record(partition, far, NOON, b"key", b"\x00", []) for partition in range(many)]
     async with await opened(database_url) as listener:
-        await listener.execute("LISTEN watermark")
+        await listener.execute(f"LISTEN {CHANNEL}")
         await apply(connection, records, many, NO_RULES, Recent())
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=2)]
     told = {partition for notice in notices for partition in notice.next_offsets}
     assert set(range(many)) == told
+
+
+COMMITS = """
+    CREATE TABLE commits (waits_for_the_disk text);
+    CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO commits VALUES (current_setting('synchronous_commit'));
+        RETURN NULL;
+    END
+    $$;
+    CREATE CONSTRAINT TRIGGER note_commit AFTER UPDATE ON watermark DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION note_commit();
+"""
+"""What a deferred trigger sees is what the commit itself does."""
+
+
+async def test_a_batch_waits_for_the_disk_whatever_its_notification_does(
+    connection: Connection, log: Log, database_url: str
+) -> None:
+    """Loaded, and remembered: what is acknowledged is not lost with the machine's power."""
+    await connection.execute(COMMITS)
+    memory, asked = Recent(), reserve()
+    loaded = await run(connection, [log.append(asked)], memory)
+    remembered = await run(connection, [log.append(finish(asked, Verb.RELEASE))], memory)
+    assert (True, False) == (loaded.loaded.locked, remembered.loaded.locked)
+    assert [{"waits_for_the_disk": "on"}] * 2 == rows(database_url, "SELECT * FROM commits")
 
 
 async def test_an_account_that_no_decision_used_is_not_there(

@@ -67,17 +67,12 @@ async def test_a_large_batch_tells_of_positions_only(connection: Connection, log
     assert TOLD_MAX + 1 == sum(notices[0].next_offsets.values())
 
 
-@pytest.mark.parametrize("beside", [[], [b"no command"]], ids=["alone", "beside a dead letter"])
-async def test_nobody_hears_of_a_batch_that_was_undone(
-    connection: Connection, log: Log, database_url: str, beside: list[bytes]
-) -> None:
+async def test_nobody_hears_of_a_batch_that_was_undone(connection: Connection, log: Log, database_url: str) -> None:
     memory, asked = Recent(), reserve()
-    reserved = log.append(asked)
-    await run(connection, [reserved], memory)
-    parked = [log.append_raw(reserved.partition, b"key", value) for value in beside]
+    await run(connection, [log.append(asked)], memory)
     async with await opened(database_url) as listener:
         await listener.execute("UPDATE allocation SET version = version + 1")
         await listener.execute(f"LISTEN {CHANNEL}")
         with pytest.raises(OutdatedError):
-            await run(connection, [*parked, log.append(finish(asked, Verb.RELEASE))], memory)
+            await run(connection, [log.append(finish(asked, Verb.RELEASE))], memory)
         assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]

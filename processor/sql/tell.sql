@@ -1,0 +1,1 @@
+SELECT tell(%(channel)s::text, %(payloads)s::text[])
