@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from aiokafka import ConsumerRecord
 from faust.auth import SASLCredentials, SSLCredentials
 from mode.supervisors import CrashingSupervisor
 
@@ -97,7 +98,7 @@ class _Processor:
 
         async def hand_over(stream: Any) -> None:
             async for event in stream.events():
-                await self._pump.offer(_record(event.message))
+                await self._pump.offer([_record(each) for each in event.message.records])
 
         self._app.agent(topic, name="commands", concurrency=1)(hand_over)
         self._app.on_partitions_revoked.connect(self._forget)
@@ -128,14 +129,14 @@ class _Processor:
         await self._app.seek(partition, positions[partition])
 
 
-def _record(message: Any) -> Record:
+def _record(fetched: ConsumerRecord[bytes, bytes]) -> Record:
     return Record(
-        partition=message.partition,
-        offset=message.offset,
-        recorded_at=datetime.fromtimestamp(round(message.timestamp * 1000) / 1000, UTC),
-        key=message.key,
-        value=message.value,
-        headers=list(message.headers or ()),
+        partition=fetched.partition,
+        offset=fetched.offset,
+        recorded_at=datetime.fromtimestamp(fetched.timestamp / 1000, UTC),
+        key=fetched.key,
+        value=fetched.value,
+        headers=list(fetched.headers),
     )
 
 

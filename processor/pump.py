@@ -66,9 +66,9 @@ class Pump:
         """Whether `offer` would not wait."""
         return len(self._pending) < PENDING_MAX_RECORDS
 
-    async def offer(self, record: Record) -> None:
-        """Hand over a record; waits while there is no room for more."""
-        self._pending.append(record)
+    async def offer(self, records: Iterable[Record]) -> None:
+        """Hand over what a fetch brought of a partition; waits while there is no room for more."""
+        self._pending.extend(records)
         self._wake.set()
         self._company.came(len(self._pending))
         if len(self._pending) >= PENDING_MAX_RECORDS:

@@ -9,22 +9,50 @@ changes what this leans on.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from faust.types.transports import SchedulingStrategyT
+from faust.types.tuples import ConsumerMessage
+
+Fetched = Sequence[ConsumerRecord[bytes, bytes]]
+"""What one fetch brought of one partition, in the order of the log."""
 
 FETCH_MAX_WAIT_MS: Final = 100
 """Faust hard-codes 1500: a record that comes while a fetch of another partition waits would wait with it."""
 
 Positions = Callable[[AbstractSet[int]], Awaitable[Mapping[int, int]]]
 """Gives `next_offset` for the partitions of the commands topic that were assigned, after the checks of decision 8."""
+
+
+class FetchMessage(ConsumerMessage):  # type: ignore[misc]
+    """All that a fetch brought of a partition as one message of Faust's: what Faust does for each is done once."""
+
+    __slots__ = ("records",)
+
+    def __init__(self, tp: TP, records: Fetched, generation_id: int) -> None:
+        last = records[-1]
+        super().__init__(
+            *(tp.topic, tp.partition, last.offset, last.timestamp / 1000, last.timestamp_type),
+            *(None, None, None, None, 0, 0),  # what headers, key and value say stands in the records
+            tp=tp,
+            generation_id=generation_id,
+        )
+        self.records = records
+
+
+class _Fetches(SchedulingStrategyT):  # type: ignore[misc]
+    """Partition after partition, where Faust would take a record of each in turns: a batch takes all there is."""
+
+    def iterate(self, records: Mapping[TP, Fetched]) -> Iterator[tuple[TP, Fetched]]:
+        return iter(records.items())
 
 
 class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -54,10 +82,13 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - the signature is Faust's
-        """Hand records over as they come, and leave to Faust only those that would have to wait for room.
+    def _to_message(self, tp: TP, records: Fetched) -> FetchMessage:
+        return FetchMessage(tp, records, self.app.consumer_generation_id)
 
-        For each record Faust makes four tasks, so as not to miss, while it waits for room, that its flow is suspended.
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - the signature is Faust's
+        """Hand over what comes, and leave to Faust only what would have to wait for room.
+
+        For each message Faust makes four tasks, so as not to miss, while it waits for room, that its flow is suspended.
         """
         async for tp, message in super().getmany(timeout):
             read = self._read_offset[tp]
@@ -97,10 +128,10 @@ class App(faust.App):  # type: ignore[misc]
     commands_topic: str
     positions: Positions
     has_room: Callable[[], bool]
-    """Whether the agent takes a record at once."""
+    """Whether the agent takes records at once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, TableManager=_NoTables, **kwargs)
+        super().__init__(*args, TableManager=_NoTables, ConsumerScheduler=_Fetches, **kwargs)
 
     def on_init_dependencies(self) -> Any:
         """Without Faust's own monitor, which takes notes of every record: our metrics are in `measures`."""

@@ -41,7 +41,7 @@ POINTS: Final[dict[str, dict[str, Places]]] = {
     "ingress.publisher": {"Publisher.publish": lambda _, position: [_place(position)] if position else []},
     "ingress.watermarks": {"Watermarks.wait": _none},
     "ingress.submit": {"Submission.outcome_at": _none},
-    "processor.pump": {"Pump.offer": lambda arguments, _: [_place(arguments[1])]},
+    "processor.pump": {"Pump.offer": lambda arguments, _: [_place(each) for each in arguments[1]]},
     "processor.apply": {"Applier.__call__": lambda arguments, _: [_place(each) for each in arguments[1]]},
     "processor.store": {"begin": _none, "save": _none},
 }

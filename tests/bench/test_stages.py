@@ -72,7 +72,7 @@ from processor.batch import Record
 class Full:
     _pending, _wake, _company = [], asyncio.Event(), type("C", (), {"came": lambda self, waiting: None})()
 record = Record(3, 7, None, None, None, [])
-asyncio.run(Pump.offer(Full(), record))
+asyncio.run(Pump.offer(Full(), [record]))
 """
     env = {**os.environ, "PYTHONPATH": str(PROBE), "BENCH_PROBE": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)  # noqa: S603
