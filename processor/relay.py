@@ -6,9 +6,13 @@ event of each partition, in Kafka itself; nothing else remembers it.
 """
 
 import asyncio
-from typing import Final, LiteralString
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, LiteralString
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
 
 from processor import measures, outbox
 from processor.left_open import LeftOpen
@@ -27,6 +31,8 @@ LOOK_SECONDS: Final = 0.1
 """A Kafka transaction costs the same for one event as for hundreds, so events are gathered for this long."""
 TRANSACTION_MAX_RECORDS: Final = 500
 TRANSACTION_TIMEOUT_MS: Final = 15_000
+BATCH_MAX_BYTES: Final = 256 * 1024
+"""A larger record is a batch by itself."""
 IDLE_LIMIT: Final = {"idle_session_timeout": "5s"}
 """A relay that sleeps with the lock in hand loses it: while awake it asks Postgres ten times a second."""
 
@@ -72,6 +78,7 @@ class Relay:
             acks="all",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             request_timeout_ms=10_000,
+            max_batch_size=BATCH_MAX_BYTES,
         )
         await producer.start()
         try:
@@ -117,7 +124,24 @@ class Relay:
         records = [record for each in news for record in each.records]
         if records:
             async with producer.transaction():
-                await asyncio.gather(*[await producer.send(**record) for record in records])
+                await asyncio.gather(*await _send(producer, records))
         for box, each in zip(boxes, news, strict=True):
             box.seen.update(each.seen)
             measures.EVENTS.labels(box.topic).inc(len(each.records))
+
+
+async def _send(
+    producer: AIOKafkaProducer, records: Iterable[dict[str, Any]]
+) -> "list[asyncio.Future[RecordMetadata]]":
+    """Hand records to the producer in batches; those of a partition follow each other. Gives the acknowledgements."""
+    sent = []
+    for (topic, partition), group in groupby(records, itemgetter("topic", "partition")):
+        batch = producer.create_batch()
+        for record in group:
+            content = {"key": record["key"], "value": record["value"], "headers": record["headers"], "timestamp": None}
+            if batch.append(**content) is None:
+                sent.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                batch.append(**content)
+        sent.append(await producer.send_batch(batch, topic, partition=partition))
+    return sent
