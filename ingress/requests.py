@@ -103,7 +103,10 @@ def path_id(request: web.Request, kind: Kind) -> str:
 def traceparent(request: web.Request) -> str:
     """The caller's trace context, or a new one."""
     given = request.headers.get("traceparent", "")
-    return given if is_traceparent(given) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    if is_traceparent(given):
+        return given
+    ids = secrets.token_hex(24)
+    return f"00-{ids[:32]}-{ids[32:]}-01"
 
 
 def wants_async(request: web.Request) -> bool:
