@@ -8,7 +8,7 @@ from processor.journal import JournalRow
 from processor.machine import Allocation, State
 from schemas.notices import encode_notices
 
-TOLD_MAX: Final = 8
+TOLD_MAX: Final = 64
 """The outcomes of a larger batch are not told: whoever waits for them reads them together, which costs no more."""
 
 
