@@ -1,11 +1,12 @@
 """What an ingress counts."""
 
+from functools import cache
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-REQUESTS: Final = Counter("ingress_requests", "Requests answered", ["method", "route", "status", "code"])
-SECONDS: Final = Histogram(
+_REQUESTS: Final = Counter("ingress_requests", "Requests answered", ["method", "route", "status", "code"])
+_SECONDS: Final = Histogram(
     "ingress_request_seconds",
     "From the request's head to the answer",
     ["method", "route"],
@@ -16,4 +17,17 @@ UNAUTHORIZED: Final = Counter("ingress_unauthorized", "Requests denied, by reaso
 CONNECTIONS: Final = Gauge("ingress_connections", "Open connections")
 CLOSED: Final = Counter("ingress_connections_closed", "Connections closed without an answer, by reason", ["reason"])
 MALFORMED: Final = Counter("ingress_malformed_requests", "Requests that are no HTTP, answered 400")
-OUTCOMES: Final = Counter("ingress_outcomes", "Outcomes of writes, by how they were learned: told or read", ["by"])
+_OUTCOMES: Final = Counter("ingress_outcomes", "Outcomes of writes, by how they were learned: told or read", ["by"])
+TOLD: Final = _OUTCOMES.labels("told")
+READ: Final = _OUTCOMES.labels("read")
+
+
+@cache
+def requests(method: str, route: str, status: int, code: str) -> Counter:
+    """The counter of such requests. Its name is looked up once: that costs more than counting."""
+    return _REQUESTS.labels(method, route, status, code)
+
+
+@cache
+def seconds(method: str, route: str) -> Histogram:
+    return _SECONDS.labels(method, route)

@@ -47,8 +47,8 @@ def _allowed(error: web.HTTPException) -> dict[str, str]:
 def _count(request: web.Request, status: int, code: str, seconds: float) -> None:
     resource = request.match_info.route.resource
     route = resource.canonical if resource else "none"
-    measures.REQUESTS.labels(request.method, route, status, code).inc()
-    measures.SECONDS.labels(request.method, route).observe(seconds)
+    measures.requests(request.method, route, status, code).inc()
+    measures.seconds(request.method, route).observe(seconds)
     details: dict[str, Any] = request.get("log", {})
     _log.info(
         "answered",

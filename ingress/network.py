@@ -72,7 +72,7 @@ class ListQuery(BaseModel):
 
 async def get_allocation(request: web.Request) -> web.Response:
     caller = request.app[ACCESS].reader(request)
-    with request.app[SLOTS].take():
+    with request.app[SLOTS]:
         _check_enterprise(request)
         allocation_id = path_id(request, Kind.ALLOCATION)
         await request.app[ACCESS].claim(caller)
@@ -87,7 +87,7 @@ async def get_allocation(request: web.Request) -> web.Response:
 
 async def list_allocations(request: web.Request) -> web.Response:
     caller = request.app[ACCESS].reader(request)
-    with request.app[SLOTS].take():
+    with request.app[SLOTS]:
         _check_enterprise(request)
         query = _query(request)
         await request.app[ACCESS].claim(caller)

@@ -5,9 +5,10 @@ import time
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.structs import RecordMetadata
 
+from ingress.patience import Patience
 from schemas.commands import Command
 from schemas.records import Position, encode_command, key_of
 from schemas.topics import partition_of
@@ -18,7 +19,8 @@ from service.settings import ServiceSettings
 LOG_APPEND_TIME: Final = 1
 """The timestamp type of a real acknowledgement. To a duplicate whose place it has forgotten the broker answers offset
 -1 and no timestamp, and aiokafka counts on from that -1 for the second record of a batch: it looks like an offset."""
-SEND_SECONDS: Final = 2.0
+SEND_TIMEOUT_MS: Final = 10_000
+"""How long a record may wait for room in a full batch, or for the broker's answer to a request."""
 STUCK_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 1.0
@@ -66,16 +68,15 @@ class Publisher:
     def partition_of(self, allocation_id: str) -> int:
         return partition_of(key_of(allocation_id), self._partitions)
 
-    async def publish(self, command: Command, traceparent: str, timeout_seconds: float) -> Position:
-        """Publish a command, once; gives its place in the log.
+    async def publish(self, command: Command, traceparent: str, patience: Patience) -> Position:
+        """Publish a command, once; gives its place in the log, unless `patience` ends before it is acknowledged.
 
         Raises NotPublishedError when it is certain that it is not in the log, OutcomePendingError when nothing is.
         """
         sent_at = time.time()
         acknowledgement = self._watch(command.command_id, await self._send(command, traceparent))
         try:
-            async with asyncio.timeout(timeout_seconds):
-                metadata = await acknowledgement
+            metadata = await patience.wait(acknowledgement)
         except TimeoutError:
             raise OutcomePendingError("no acknowledgement yet") from None
         except KafkaError as error:
@@ -109,20 +110,19 @@ class Publisher:
         if self._producer is None:
             raise NotPublishedError("no connection to Kafka")
         try:
-            async with asyncio.timeout(SEND_SECONDS):
-                acknowledged: asyncio.Future[RecordMetadata] = await self._producer.send(
-                    self._topic,
-                    encode_command(command),
-                    key=key_of(command.allocation_id),
-                    partition=self.partition_of(command.allocation_id),
-                    headers=[("traceparent", traceparent.encode())],
-                )
-                return acknowledged
-        except TimeoutError:
+            acknowledged: asyncio.Future[RecordMetadata] = await self._producer.send(
+                self._topic,
+                encode_command(command),
+                key=key_of(command.allocation_id),
+                partition=self.partition_of(command.allocation_id),
+                headers=[("traceparent", traceparent.encode())],
+            )
+        except KafkaTimeoutError:
             raise NotPublishedError("Kafka does not answer") from None
         except KafkaError as error:
             self._renew_after(error)
             raise NotPublishedError(str(error)) from error
+        return acknowledged
 
     def _watch_clock(self, appended_at: float, sent_at: float) -> None:
         """The deadline is our clock's and the append time the broker's: they must agree (decision 10)."""
@@ -161,7 +161,7 @@ class Publisher:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
-            request_timeout_ms=10_000,
+            request_timeout_ms=SEND_TIMEOUT_MS,
         )
         try:
             await producer.start()

@@ -14,7 +14,7 @@ from service.errors import UnavailableError
 
 async def status(request: web.Request, *, kind: Kind) -> web.Response:
     caller = request.app[ACCESS].reader(request)
-    with request.app[SLOTS].take():
+    with request.app[SLOTS]:
         allocation_id = path_id(request, kind)
         position = _position(request)
         await request.app[ACCESS].claim(caller)

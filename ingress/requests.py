@@ -3,8 +3,6 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -31,19 +29,16 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._taken = 0
+        measures.IN_FLIGHT.set_function(lambda: self._taken)
 
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """Raises ProblemError `overloaded` when there is no place."""
+    def __enter__(self) -> None:
+        """Take a place. Raises ProblemError `overloaded` when there is none."""
         if self._taken >= self._limit:
             raise overloaded("too many requests are in flight")
         self._taken += 1
-        measures.IN_FLIGHT.set(self._taken)
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            measures.IN_FLIGHT.set(self._taken)
+
+    def __exit__(self, *_: object) -> None:
+        self._taken -= 1
 
 
 async def read_body(request: web.Request) -> bytes:

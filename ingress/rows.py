@@ -1,9 +1,8 @@
 """What the ingress reads from the tables, in merged queries: outcomes by position, allocations by id."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ingress.database import Connection, Database
 from ingress.merged import Merged
@@ -15,8 +14,7 @@ MERGED_MAX: Final = 500
 _SQL: Final = statements("ingress")
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What never changes about an allocation, and the edition that it is answered in."""
 
     currency: str
@@ -29,8 +27,7 @@ class Content:
     edition: Edition
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRow:
+class OutcomeRow(NamedTuple):
     """A journal row: the proof of what became of one command. `content` is None where there is no allocation."""
 
     command_id: str | None
@@ -49,8 +46,7 @@ class OutcomeRow:
         return self.command_id == command_id or command_id.encode() in (self.dead_letter or b"")
 
 
-@dataclass(frozen=True, slots=True)
-class AllocationRow:
+class AllocationRow(NamedTuple):
     """An allocation or a deallocation as it stands now."""
 
     allocation_id: str

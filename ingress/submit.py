@@ -1,6 +1,5 @@
 """One write from the body to the answer: publish, wait, be told or read (decisions 9 and 10)."""
 
-import asyncio
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -8,6 +7,7 @@ from uuid import uuid4
 
 from ingress import measures
 from ingress.answers import proof
+from ingress.patience import Patience
 from ingress.problems import outcome_pending, overloaded, unavailable
 from ingress.publisher import NotPublishedError, OutcomePendingError, Publisher
 from ingress.rows import OutcomeRow, Rows
@@ -79,7 +79,7 @@ class Submission:
         self._told = told
         self._health = health
         self._lag_max = lag_max_records
-        self._answer_timeout = answer_timeout
+        self._patience = Patience(answer_timeout)
         self.log_ends: dict[int, int] = {}
 
     def check_capacity(self, allocation_id: str) -> None:
@@ -97,7 +97,7 @@ class Submission:
     async def publish(self, command: Command, traceparent: str) -> Position:
         """Raises ProblemError: `unavailable` when it was not published, `outcome_pending` when it may have been."""
         try:
-            return await self._publisher.publish(command, traceparent, self._answer_timeout)
+            return await self._publisher.publish(command, traceparent, self._patience)
         except NotPublishedError as error:
             raise unavailable(f"nothing was published: {error}") from error
         except OutcomePendingError as error:
@@ -120,20 +120,18 @@ class Submission:
         Raises ProblemError `outcome_pending` when time is up or Postgres is away.
         """
         try:
-            async with asyncio.timeout(self._answer_timeout):
-                await self._watermarks.wait(position.partition, position.offset)
-                told = self._told.outcome(command_id, position)
-                measures.OUTCOMES.labels("told" if told else "read").inc()
-                return told or await self._rows.outcome((position.partition, position.offset))
+            await self._watermarks.wait(position.partition, position.offset, self._patience)
+            told = self._told.outcome(command_id, position)
+            (measures.TOLD if told else measures.READ).inc()
+            return told or await self._rows.outcome((position.partition, position.offset))
         except (TimeoutError, UnavailableError) as error:
             raise outcome_pending(headers) from error
 
     async def is_pruned(self, position: Position, headers: dict[str, str]) -> bool:
         """Whether there is no row at a position because it was pruned. Raises ProblemError as `outcome_at` does."""
         try:
-            async with asyncio.timeout(self._answer_timeout):
-                return await self._rows.is_pruned(position.partition, position.offset)
-        except (TimeoutError, UnavailableError) as error:
+            return await self._rows.is_pruned(position.partition, position.offset)
+        except UnavailableError as error:
             raise outcome_pending(headers) from error
 
     def _report_another_log(self, position: Position, command: Command, row: OutcomeRow | None) -> None:

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Final
 
 from ingress.database import Connection, Database
+from ingress.patience import Patience
 from ingress.told import Told
 from schemas.notices import CHANNEL, decode_notice
 from service.errors import UnavailableError
@@ -46,14 +47,14 @@ class Watermarks:
     def next_offset(self, partition: int) -> int:
         return self._next_offsets.get(partition, 0)
 
-    async def wait(self, partition: int, offset: int) -> None:
-        """Until the record at `offset` was applied."""
+    async def wait(self, partition: int, offset: int, patience: Patience) -> None:
+        """Until the record at `offset` was applied. Raises TimeoutError when `patience` ends before that."""
         if self.next_offset(partition) > offset:
             return
         applied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._needed.set()
         heapq.heappush(self._waiting.setdefault(partition, []), (offset, next(self._order), applied))
-        await applied
+        await patience.wait(applied)
 
     def _advance(self, next_offsets: Mapping[int, int]) -> None:
         for partition, next_offset in next_offsets.items():

@@ -15,7 +15,7 @@ from schemas.words import Kind, Verb
 
 async def reserve(request: web.Request, *, kind: Kind) -> web.Response:
     caller = request.app[ACCESS].bitgo(request)
-    with request.app[SLOTS].take():
+    with request.app[SLOTS]:
         body = await read_model(request, RESERVE_BODIES[kind])
         return await _submit(request, caller, reserve_command(body, request.app[SETTINGS].after_final(kind)))
 
@@ -23,7 +23,7 @@ async def reserve(request: web.Request, *, kind: Kind) -> web.Response:
 async def finish(request: web.Request, *, kind: Kind, verb: Verb) -> web.Response:
     """Clear or release. A body is ignored, whatever it is; it must only not be too large."""
     caller = request.app[ACCESS].bitgo(request)
-    with request.app[SLOTS].take():
+    with request.app[SLOTS]:
         allocation_id = path_id(request, kind)
         await read_body(request)
         return await _submit(request, caller, finish_command(kind, verb, allocation_id))

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -34,8 +33,7 @@ class NewerSchemaError(Exception):
     """The record was written by a newer version of this project: its partition must wait for that version."""
 
 
-@dataclass(frozen=True, order=True)
-class Position:
+class Position(NamedTuple):
     """Where a record stands in the log: `allocation-commands/3/120`."""
 
     topic: str
