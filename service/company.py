@@ -7,7 +7,7 @@ from typing import Final
 MANY: Final = 4
 """Fewer than these never wait: where callers are few, a group that came together by chance would make the next ones
 wait for nobody."""
-ENOUGH: Final = 16
+ENOUGH: Final = 32
 """Nobody waits for more: larger groups hardly cost less, and two of them keep two processes at work."""
 
 
