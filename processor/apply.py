@@ -1,7 +1,10 @@
 """Applying a batch: one transaction, exactly once, whatever died before it (decisions 1 and 2)."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from operator import is_
 
 from processor import measures, store
 from processor.batch import Batch, Read, Record, Tables, Wanted, Watermark, read, wanted
@@ -37,7 +40,8 @@ class UnreadableRecordError(Exception):
 class Applier:
     """Applies batches on a connection of its own, and makes a new one after anything went wrong on the last.
 
-    What it remembers of the tables lasts no longer than the connection, which keeps a rebuild away.
+    What it remembers of the tables lasts no longer than the connection, which keeps a rebuild away; nor does the batch
+    that it has decided ahead.
     """
 
     def __init__(self, settings: ServiceSettings, partitions: int, policy: PolicySettings) -> None:
@@ -46,12 +50,18 @@ class Applier:
         self._policy = policy
         self._connection: Connection | None = None
         self._recent = Recent()
+        self._ahead: tuple[Sequence[Record], Batch] | None = None
 
-    async def __call__(self, records: Sequence[Record]) -> Batch:
-        """Apply a batch; see `apply` for what it does and raises. When others were there meanwhile, again."""
+    async def __call__(self, records: Sequence[Record], following: Sequence[Record] = ()) -> Batch:
+        """Apply a batch in one transaction; when others were there meanwhile, again.
+
+        `following` is decided while the batch is written (record 0017), for a next call with these very records.
+
+        Raises what `load_and_decide` and `store.save` raise; then nothing was written, unless the connection broke.
+        """
         while True:
             try:
-                return await self._apply(records)
+                return await self._apply(records, following)
             except NewAccountError as error:
                 _log.info("account_appeared", error=str(error).strip())
             except OutdatedError as error:
@@ -59,17 +69,48 @@ class Applier:
                 measures.OUTDATED.inc()
                 _log.info("rows_outdated", error=str(error).strip())
 
-    async def _apply(self, records: Sequence[Record]) -> Batch:
+    async def _apply(self, records: Sequence[Record], following: Sequence[Record]) -> Batch:
         started = time.perf_counter()
         if self._connection is None:
             self._connection = await self._connect()
         try:
-            batch = await apply(self._connection, records, self._partitions, self._policy, self._recent)
+            batch = self._take_decided(records) or await load_and_decide(
+                self._connection, records, self._partitions, self._policy, self._recent
+            )
+            await self._save(self._connection, batch, following)
             await measures.observe(batch, self._connection, time.perf_counter() - started)
         except BaseException:
             await self.close()
             raise
         return batch
+
+    async def _save(self, connection: Connection, batch: Batch, following: Sequence[Record]) -> None:
+        """Write a batch, and decide what follows while Postgres is at it.
+
+        That rests on what this batch leaves, which is remembered before it is written: when it is not, `close` forgets.
+        """
+        if not following:
+            await store.save(connection, batch)
+            self._recent.keep(batch)
+            return
+        saving = asyncio.create_task(store.save(connection, batch))
+        await asyncio.sleep(0)  # until it was sent
+        self._recent.keep(batch)
+        self._decide_ahead(following)
+        await saving
+
+    def _decide_ahead(self, records: Sequence[Record]) -> None:
+        """Whatever stands in the way is found again, and dealt with, when it is these records' turn."""
+        with contextlib.suppress(Exception):
+            reads = [read_readable(record, self._partitions) for record in records]
+            if batch := _decide_on_recent(reads, wanted(reads), self._policy, self._recent):
+                self._ahead = records, batch
+
+    def _take_decided(self, records: Sequence[Record]) -> Batch | None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or len(ahead[0]) != len(records) or not all(map(is_, ahead[0], records)):
+            return None
+        return ahead[1]
 
     async def _connect(self) -> Connection:
         """A connection on which nobody rebuilds the tables meanwhile."""
@@ -84,20 +125,20 @@ class Applier:
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         self._recent.forget()
+        self._ahead = None
         if connection is not None:
             await connection.close()
 
 
-async def apply(
+async def load_and_decide(
     connection: Connection, records: Sequence[Record], partitions: int, policy: PolicySettings, recent: Recent
 ) -> Batch:
-    """Apply a batch in one transaction, on rows that are remembered or else loaded.
+    """Decide a batch on rows that are remembered, or else loaded under lock, in a transaction that `store.save` ends.
 
-    1. read the records   2. lock and load their rows   3. drop what is applied, stop at a gap   4. decide   5. write,
-    commit, notify
+    1. read the records   2. lock and load their rows   3. drop what is applied, stop at a gap   4. decide
 
-    Raises GapError, ForeignRecordError, UnreadableRecordError, NewerSchemaError, LostRaceError, NewAccountError,
-    OutdatedError or psycopg.Error; then nothing was written, and the connection must not be used again.
+    Raises GapError, ForeignRecordError, UnreadableRecordError, NewerSchemaError or psycopg.Error; then the connection
+    must not be used again.
     """
     reads = [read_readable(record, partitions) for record in records]
     asked = wanted(reads)
@@ -105,8 +146,6 @@ async def apply(
     if batch is None:
         tables = await store.begin(connection, asked)
         batch = _decide(tables, await _fresh(connection, reads, tables.watermarks), policy)
-    await store.save(connection, batch)
-    recent.keep(batch)
     return batch
 
 

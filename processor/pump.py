@@ -39,13 +39,14 @@ class Halt:
 class Pump:
     """Takes records in, applies them in batches, for ever.
 
-    `apply` applies a batch in one transaction; `rewind` puts a partition's position back to its watermark.
+    `apply` applies a batch in one transaction, and is told what will follow it where that is certain; `rewind` puts a
+    partition's position back to its watermark.
     """
 
     def __init__(
         self,
         topic: str,
-        apply: Callable[[list[Record]], Awaitable[Batch]],
+        apply: Callable[[list[Record], list[Record]], Awaitable[Batch]],
         rewind: Callable[[int], Awaitable[None]],
         health: Health,
     ) -> None:
@@ -133,7 +134,7 @@ class Pump:
         delay = RETRY_FIRST_SECONDS
         while True:
             try:
-                await self._apply(records)
+                await self._apply(records, self._following(records))
             except Exception as error:
                 if not is_unavailable(error):
                     raise
@@ -145,6 +146,11 @@ class Pump:
             else:
                 self._health.well("postgres")
                 return
+
+    def _following(self, records: list[Record]) -> list[Record]:
+        """The batch after a whole one, when that is a whole one too: less would be joined by what is to come."""
+        whole = len(records) == BATCH_MAX_RECORDS and len(self._pending) >= BATCH_MAX_RECORDS
+        return self._pending[:BATCH_MAX_RECORDS] if whole else []
 
     async def _close_gap(self, gap: GapError, records: list[Record]) -> None:
         """Read the partition again from its watermark, once; if the gap is still there, halt."""

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from processor import store
-from processor.apply import ForeignRecordError, GapError, apply
+from processor.apply import ForeignRecordError, GapError, load_and_decide
 from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH, JournalRow
 from processor.recent import Recent
@@ -133,7 +133,7 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
     records = [Record(partition, far, NOON, b"key", b"\x00", []) for partition in range(many)]
     async with await opened(database_url) as listener:
         await listener.execute(f"LISTEN {CHANNEL}")
-        await apply(connection, records, many, NO_RULES, Recent())
+        await store.save(connection, await load_and_decide(connection, records, many, NO_RULES, Recent()))
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=2)]
     told = {partition for notice in notices for partition in notice.next_offsets}
     assert set(range(many)) == told

@@ -32,6 +32,8 @@ from tests.support.batches import (
 )
 from tests.support.commands import NOON, stamps
 
+Work = tuple[int, list[Record], list[Record]]
+"""Which worker applies what, and what it is told will follow."""
 RESERVED, CLEARED = ("applied", None, "reserved"), ("applied", None, "cleared")
 ALREADY_CLEARED = ("refused", "already_cleared", "cleared")
 
@@ -237,8 +239,8 @@ async def test_memory_is_bounded(connection: Connection, log: Log, monkeypatch: 
 async def test_how_a_log_is_cut_into_batches_does_not_matter(
     data: st.DataObject, servers: Any, template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One by one, all at once, or anything between, by one worker or three in turns, some batches twice: the same rows,
-    the same hashes.
+    """One by one, all at once, or anything between, by one worker or three in turns, some batches twice, some decided
+    ahead and then applied, by the same worker or by another, or cut in another way: the same rows, the same hashes.
     """
     monkeypatch.setattr(recent, "STATES_MAX", data.draw(st.sampled_from([1, 2, 4096])))
     monkeypatch.setattr(recent, "FIRST_REST", 1)
@@ -254,16 +256,19 @@ async def test_how_a_log_is_cut_into_batches_does_not_matter(
         for of, kind, verb, quantity in commands
     ]
     pieces = data.draw(
-        st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), st.booleans()), min_size=25, max_size=25)
+        st.lists(
+            st.tuples(st.integers(1, 5), st.integers(0, 2), st.booleans(), st.integers(0, 5)), min_size=25, max_size=25
+        )
     )
-    work, remaining = [], list(records)
-    for size, worker, twice in pieces:
-        work += [(worker, remaining[:size])] * (1 + twice)
+    work: list[Work] = []
+    remaining = list(records)
+    for size, worker, twice, ahead in pieces:
+        work += [(worker, remaining[:size], remaining[size : size + ahead])] * (1 + twice)
         remaining = remaining[size:]
-    assert await _outcome(servers, template, work) == await _outcome(servers, template, [(0, records)])
+    assert await _outcome(servers, template, work) == await _outcome(servers, template, [(0, records, [])])
 
 
-async def _outcome(servers: Any, template: str, work: list[tuple[int, list[Record]]]) -> list[Any]:
+async def _outcome(servers: Any, template: str, work: list[Work]) -> list[Any]:
     name = f"cut_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     url = servers.database_url(name)
@@ -271,9 +276,9 @@ async def _outcome(servers: Any, template: str, work: list[tuple[int, list[Recor
     try:
         async with await opened(url) as connection:
             await prepare(connection)
-        for worker, batch in work:
+        for worker, batch, following in work:
             if batch:
-                await workers[worker](batch)
+                await workers[worker](batch, following)
         return everything(url)
     finally:
         for each in workers:

@@ -9,12 +9,12 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from processor.apply import Applier, apply
+from processor.apply import Applier, load_and_decide
 from processor.batch import Batch, Record
 from processor.journal import FIRST_HASH
 from processor.policy import PolicySettings
 from processor.recent import Recent
-from processor.store import Connection
+from processor.store import Connection, save
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
@@ -76,7 +76,11 @@ async def opened(database_url: str) -> Connection:
 
 async def run(connection: Connection, records: Sequence[Record], recent: Recent | None = None) -> Batch:
     """Apply a batch; by default on rows that are loaded."""
-    return await apply(connection, records, PARTITIONS, NO_RULES, recent or Recent())
+    memory = recent or Recent()
+    batch = await load_and_decide(connection, records, PARTITIONS, NO_RULES, memory)
+    await save(connection, batch)
+    memory.keep(batch)
+    return batch
 
 
 def applier(database_url: str) -> Applier:
