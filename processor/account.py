@@ -1,10 +1,10 @@
 """Balances and double entry: which transition moves what between which accounts (contract, section 3, balances)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.words import Kind, Status
 
@@ -21,8 +21,7 @@ AccountKey = tuple[str, str]
 """Connection id and currency."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """A client's balance in one currency, in base units. `sequence` counts the decisions that read or moved it."""
 
     connection_id: str
@@ -76,4 +75,4 @@ def apply_decision(account: Account, movement: Movement | None) -> Account:
         held += movement.quantity * ((movement.credit is Book.HELD) - (movement.debit is Book.HELD))
     if available < 0 or held < 0:
         raise ArithmeticError(f"a balance of {account.key} would fall below zero")
-    return replace(account, sequence=account.sequence + 1, available=available, held=held)
+    return account._replace(sequence=account.sequence + 1, available=available, held=held)

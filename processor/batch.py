@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from processor.account import READS_ACCOUNT, Account, AccountKey, Movement, apply_decision, movement_of
 from processor.journal import JournalRow, status_of, version_of
@@ -15,8 +16,7 @@ from schemas.records import Headers, ParkedError, decode_command, event_document
 from schemas.words import Kind, Outcome, ParkReason, Verb
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record of the commands topic as it came from Kafka."""
 
     partition: int
@@ -35,8 +35,7 @@ class Parked:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """A record and what it says."""
 
     record: Record
@@ -51,16 +50,14 @@ def read(record: Record, partitions: int) -> Read:
         return Read(record, Parked(error.reason, str(error)))
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
+class Watermark(NamedTuple):
     """How far a partition was applied, and the hash of the journal row before that."""
 
     next_offset: int
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(NamedTuple):
     partition: int
     offset: int
     account: AccountKey

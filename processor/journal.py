@@ -1,9 +1,8 @@
 """One journal row per record of the commands topic, chained by a hash to the row before it (decision 3)."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from processor.machine import Allocation, State
 from schemas.fields import utc_milliseconds
@@ -14,8 +13,7 @@ FIRST_HASH: Final = bytes(32)
 TOMBSTONE: Final = "tombstone"
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRow:
+class JournalRow(NamedTuple):
     """What became of one record. A parked record has no command, so everything that a command says is None."""
 
     partition: int

@@ -9,10 +9,11 @@ Contract, section 3, is the authority on the table.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from schemas import events
@@ -62,8 +63,7 @@ class Tombstone:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Extras:
+class Extras(NamedTuple):
     """What a reserve may carry along. Kept with the row, never compared."""
 
     partner_client_id: str | None = None
@@ -73,15 +73,8 @@ class Extras:
     evaluation_id: str | None = None
     pending_approval_id: str | None = None
 
-    def columns(self) -> dict[str, str | None]:
-        return {name: getattr(self, name) for name in _EXTRAS}
 
-
-_EXTRAS: Final = tuple(each.name for each in fields(Extras))
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(NamedTuple):
     """An allocation or a deallocation as it stands. `version` counts its transitions, from 1."""
 
     allocation_id: str
@@ -96,7 +89,7 @@ class Allocation:
     edition: Edition
     created_at: datetime
     updated_at: datetime
-    extras: Extras = field(default_factory=Extras)
+    extras: Extras = Extras()
     rejection_reason: Rejection | None = None
     policy_result: Literal["approved", "rejected"] | None = None
     decided_by: str = ""
@@ -216,7 +209,7 @@ def _opened(state: Allocation | None, command: Reserve, verdict: Verdict, record
         partner_allocation_id=state.partner_allocation_id if state else _partner_id(command),
         policy_result=verdict.result,
         edition=state.edition if state else command.edition,
-        **(state.extras if state else _extras(command)).columns(),
+        **(state.extras if state else _extras(command))._asdict(),
         **rejected,
     )
 
@@ -236,7 +229,7 @@ def _finished(state: Allocation, command: Command, status: Status, recorded_at: 
 
 
 def _extras(source: Reserve | Opened) -> Extras:
-    return Extras(**{name: getattr(source, name) for name in _EXTRAS})
+    return Extras._make(_EXTRAS(source))
 
 
 def _partner_id(command: Reserve) -> str:
@@ -244,6 +237,7 @@ def _partner_id(command: Reserve) -> str:
     return command.partner_allocation_id or str(uuid5(NAMESPACE_URL, f"{command.kind}:{command.allocation_id}"))
 
 
+_EXTRAS: Final = attrgetter(*Extras._fields)
 _OPENED: Final[Mapping[tuple[Kind, Status], type[Opened]]] = MappingProxyType(
     {
         (event.kind, event.status): event
@@ -274,7 +268,7 @@ def evolve(state: Allocation | None, event: Event) -> Allocation:
     if isinstance(event, Opened):
         return _open(state, event)
     assert state is not None, "only an opening event starts a history"  # noqa: S101
-    return replace(state, status=event.status, version=event.version, updated_at=event.occurred_at)
+    return state._replace(status=event.status, version=event.version, updated_at=event.occurred_at)
 
 
 def _open(state: Allocation | None, event: Opened) -> Allocation:

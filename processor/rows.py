@@ -1,7 +1,6 @@
 """What the tables hold of a batch: rows from what was decided, and a state from its row. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ ALLOCATION_COLUMNS: Final = (
     *("allocation_id", "kind", "status", "version", "currency", "quantity", "client_id", "connection_id"),
     *("partners_connection_id", "partner_allocation_id", "edition", "created_at", "updated_at", "rejection_reason"),
     *("policy_result", "decided_by", "reissued_at"),
-    *(each.name for each in fields(Extras)),
+    *Extras._fields,
 )
 
 
@@ -103,7 +102,7 @@ def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
         "policy_result": state.policy_result,
         "decided_by": state.decided_by,
         "reissued_at": _iso(state.reissued_at),
-        **state.extras.columns(),
+        **state.extras._asdict(),
     }
 
 

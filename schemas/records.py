@@ -18,6 +18,7 @@ Headers = list[tuple[str, bytes | None]]
 
 _COMMAND: Final[TypeAdapter[AnyCommand]] = TypeAdapter(AnyCommand)
 _EVENT: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -93,7 +94,7 @@ def read_command(value: bytes | None) -> Command:
 
 def _known_version(version: Any) -> int:
     """The schema version as a number, 0 when it is none."""
-    if not isinstance(version, strict_json.NumberLiteral) or not re.fullmatch(r"[1-9][0-9]{0,8}", version.text):
+    if not isinstance(version, strict_json.NumberLiteral) or not _VERSION.fullmatch(version.text):
         return 0
     number = int(version.text)
     if number > COMMAND_SCHEMA_VERSION:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,18 @@ def _constant(name: str) -> NoReturn:
     raise NotJsonError(f"{name} is not a JSON number")
 
 
+_DECODER: Final = json.JSONDecoder(
+    parse_int=NumberLiteral, parse_float=NumberLiteral, parse_constant=_constant, object_pairs_hook=_object
+)
+
+
 def loads(raw: bytes) -> Any:
     """Read UTF-8 JSON; every number comes out as a NumberLiteral.
 
     Raises NotJsonError, whatever the bytes are.
     """
     try:
-        return json.loads(
-            raw.decode("utf-8"),
-            parse_int=NumberLiteral,
-            parse_float=NumberLiteral,
-            parse_constant=_constant,
-            object_pairs_hook=_object,
-        )
+        return _DECODER.decode(raw.decode("utf-8"))
     except NotJsonError:
         raise
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,5 @@
 """Ids that may be issued again: what re-opens a released one, and what comes too late (decision 13)."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -60,8 +59,7 @@ def test_a_reissue_goes_on_with_version_and_keeps_creation_partner_id_edition_an
         edition=Edition(quantity_form="string"),
     )
     reopened = applied(released, again, at=NOON + 3 * SECOND)
-    expected = replace(
-        released,
+    expected = released._replace(
         status=Status.RESERVED,
         version=3,
         updated_at=NOON + 3 * SECOND,

@@ -50,7 +50,7 @@ def apply_twice() -> None:
         if fact is not None and movement is not None and movement.debit is Book.CUSTODY and _is_due():
             key = fact.connection_id, fact.currency
             once = self.accounts[key]
-            self.accounts[key] = replace(apply_decision(once, movement), sequence=once.sequence)
+            self.accounts[key] = apply_decision(once, movement)._replace(sequence=once.sequence)
         return fact
 
     Batch._move = moving_twice  # type: ignore[method-assign]
