@@ -1,8 +1,8 @@
 """Reading what a request says: limits first, then JSON, then the model."""
 
 import asyncio
+import random
 import re
-import secrets
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -100,8 +100,7 @@ def traceparent(request: web.Request) -> str:
     given = request.headers.get("traceparent", "")
     if is_traceparent(given):
         return given
-    ids = secrets.token_hex(24)
-    return f"00-{ids[:32]}-{ids[32:]}-01"
+    return f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
 
 
 def wants_async(request: web.Request) -> bool:
