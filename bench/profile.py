@@ -57,6 +57,7 @@ PARTS: Final = (
             "processor/pump.py",
             "ingress/watermarks.py",
             "ingress/claims.py",
+            "ingress/patience.py",
             "ingress/rows.py",
         ),
     ),

@@ -16,9 +16,12 @@ from aiokafka import conn
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.structs import TopicPartition
+from faust.serializers.schemas import Schema
 from faust.tables.manager import TableManager
+from faust.transport.conductor import ConductorCompiler
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types.tuples import Message
 from mode.threads import QueueServiceThread, ServiceThread
 
 LEANED_ON: dict[Callable[..., Any], str] = {
@@ -34,6 +37,11 @@ LEANED_ON: dict[Callable[..., Any], str] = {
     ThreadDelegateConsumer.seek_to_committed: "f1d483b861b0328b",
     Consumer.perform_seek: "0e8c130ff4b0afd8",
     Consumer.getmany: "4b168d84882a70d6",
+    Consumer._wait_next_records: "6218e1969a636b3f",
+    driver.Consumer._to_message: "7c24f6511b2fcef7",
+    ConductorCompiler.build: "837cf521368c1ee4",
+    Message.__init__: "afe1f75975597bc3",
+    Schema.compile: "d46eec5ce3195b2c",
     Consumer._drain_messages: "44a2500309e83c63",
     TableManager.on_start: "365dd25fbc0e0684",
     MessageBatch.done: "2d765e5c2dc8638d",
