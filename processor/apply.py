@@ -94,10 +94,12 @@ class Applier:
             self._recent.keep(batch)
             return
         saving = asyncio.create_task(store.save(connection, batch))
-        await asyncio.sleep(0)  # until it was sent
-        self._recent.keep(batch)
-        self._decide_ahead(following)
-        await saving
+        try:
+            await asyncio.sleep(0)  # until it was sent
+            self._recent.keep(batch)
+            self._decide_ahead(following)
+        finally:
+            await saving
 
     def _decide_ahead(self, records: Sequence[Record]) -> None:
         """Whatever stands in the way is found again, and dealt with, when it is these records' turn."""

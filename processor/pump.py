@@ -67,6 +67,10 @@ class Pump:
         """Whether `offer` would not wait."""
         return len(self._pending) < PENDING_MAX_RECORDS
 
+    async def room(self) -> None:
+        """Wait until `offer` would not."""
+        await self._room.wait()
+
     async def offer(self, records: Iterable[Record]) -> None:
         """Hand over what a fetch brought of a partition; waits while there is no room for more."""
         self._pending.extend(records)
@@ -74,7 +78,7 @@ class Pump:
         self._company.came(len(self._pending))
         if len(self._pending) >= PENDING_MAX_RECORDS:
             self._room.clear()
-            await self._room.wait()
+            await self.room()
 
     def forget(self, partitions: Collection[int]) -> None:
         """Drop what is pending of partitions that are no longer ours, or whose records will come again."""

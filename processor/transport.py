@@ -86,18 +86,25 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         return FetchMessage(tp, records, self.app.consumer_generation_id)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - the signature is Faust's
-        """Hand over what comes, and leave to Faust only what would have to wait for room.
+        """Hand over what comes, as soon as there is room; what comes while the flow is suspended is left to Faust.
 
-        For each message Faust makes four tasks, so as not to miss, while it waits for room, that its flow is suspended.
+        For each message Faust makes four tasks, so as not to miss, while it waits, that its flow is suspended. And it
+        counts messages where memory is taken by records.
         """
         async for tp, message in super().getmany(timeout):
             read = self._read_offset[tp]
             is_next = read is None or message.offset >= read
-            if is_next and self.app.flow_control.is_active() and self.app.has_room():
+            if is_next and self.app.flow_control.is_active() and await self._has_room():
                 await self.callback(message)
                 self._read_offset[tp] = message.offset
             else:
                 yield tp, message
+
+    async def _has_room(self) -> bool:
+        """Wait for room; false when the flow was suspended before there was any."""
+        if not self.app.has_room():
+            await self.wait_first(self.app.room(), self.suspend_flow.wait())
+        return bool(self.app.has_room())
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Called by Faust after every assignment and whenever its flow restarts."""
@@ -129,6 +136,8 @@ class App(faust.App):  # type: ignore[misc]
     positions: Positions
     has_room: Callable[[], bool]
     """Whether the agent takes records at once."""
+    room: Callable[[], Awaitable[None]]
+    """Waits until it does."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, TableManager=_NoTables, ConsumerScheduler=_Fetches, **kwargs)
