@@ -1,7 +1,5 @@
 """What follows is decided while a batch is written, and counts only for the records and the rows it was decided for."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from processor import apply, measures
@@ -10,16 +8,9 @@ from processor.batch import Batch
 from processor.store import Connection
 from schemas.records import NewerSchemaError
 from schemas.words import Verb
-from tests.support.batches import PARTITIONS, Log, applier, finish, on, outcomes, reserve, run
+from tests.support.batches import PARTITIONS, Log, finish, on, outcomes, reserve, run
 
 RESERVED, RELEASED = ("applied", None, "reserved"), ("applied", None, "released")
-
-
-@pytest.fixture
-async def worker(database_url: str, connection: Connection) -> AsyncIterator[Applier]:  # noqa: ARG001 - prepares the tables
-    worker = applier(database_url)
-    yield worker
-    await worker.close()
 
 
 @pytest.fixture
@@ -40,42 +31,42 @@ def decided(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-async def test_it_is_decided_once(worker: Applier, log: Log, decided: list[int]) -> None:
-    await worker([log.append(on(partition)) for partition in range(PARTITIONS)])
+async def test_it_is_decided_once(mine: Applier, log: Log, decided: list[int]) -> None:
+    await mine([log.append(on(partition)) for partition in range(PARTITIONS)])
     asked = reserve()
     first, second = [log.append(asked)], [log.append(finish(asked, Verb.RELEASE)), log.append(reserve())]
-    assert [RESERVED] == outcomes(await worker(first, second))
+    assert [RESERVED] == outcomes(await mine(first, second))
     assert [PARTITIONS, 1, 2] == decided
-    assert [RELEASED, RESERVED] == outcomes(await worker(second))
+    assert [RELEASED, RESERVED] == outcomes(await mine(second))
     assert [PARTITIONS, 1, 2] == decided
 
 
-async def test_other_records_are_decided_anew(worker: Applier, log: Log, decided: list[int]) -> None:
+async def test_other_records_are_decided_anew(mine: Applier, log: Log, decided: list[int]) -> None:
     """More than was told of: what else came with it."""
-    await worker([log.append(on(partition)) for partition in range(PARTITIONS)])
+    await mine([log.append(on(partition)) for partition in range(PARTITIONS)])
     first, second, third = ([log.append(reserve())] for _ in range(3))
-    await worker(first, second)
-    assert [RESERVED, RESERVED] == outcomes(await worker([*second, *third]))
+    await mine(first, second)
+    assert [RESERVED, RESERVED] == outcomes(await mine([*second, *third]))
     assert [PARTITIONS, 1, 1, 2] == decided
 
 
 async def test_it_is_forgotten_when_the_batch_before_it_is_not_written(
-    worker: Applier, connection: Connection, log: Log, decided: list[int]
+    mine: Applier, connection: Connection, log: Log, decided: list[int]
 ) -> None:
     """Somebody else has applied both."""
-    await worker([log.append(on(partition)) for partition in range(PARTITIONS)])
+    await mine([log.append(on(partition)) for partition in range(PARTITIONS)])
     asked = reserve()
     first, second = [log.append(asked)], [log.append(finish(asked, Verb.RELEASE))]
     await run(connection, [*first, *second])
     before = measures.OUTDATED._value.get()
-    assert [[], []] == [outcomes(await worker(first, second)), outcomes(await worker(second))]
+    assert [[], []] == [outcomes(await mine(first, second)), outcomes(await mine(second))]
     assert 1 == measures.OUTDATED._value.get() - before
     assert [PARTITIONS, 2, 1, 1, 0, 0] == decided
 
 
-async def test_what_can_not_be_read_yet_does_no_harm_to_what_is_before_it(worker: Applier, log: Log) -> None:
-    await worker([log.append(on(partition)) for partition in range(PARTITIONS)])
+async def test_what_can_not_be_read_yet_does_no_harm_to_what_is_before_it(mine: Applier, log: Log) -> None:
+    await mine([log.append(on(partition)) for partition in range(PARTITIONS)])
     first, newer = log.append(reserve()), log.append_raw(0, b"key", b'{"schemaVersion": 99}')
-    assert [RESERVED] == outcomes(await worker([first], [newer]))
+    assert [RESERVED] == outcomes(await mine([first], [newer]))
     with pytest.raises(NewerSchemaError):
-        await worker([newer])
+        await mine([newer])

@@ -39,13 +39,6 @@ ALREADY_CLEARED = ("refused", "already_cleared", "cleared")
 
 
 @pytest.fixture
-async def mine(database_url: str, connection: Connection) -> AsyncIterator[Applier]:  # noqa: ARG001 - prepares the tables
-    worker = applier(database_url)
-    yield worker
-    await worker.close()
-
-
-@pytest.fixture
 async def theirs(database_url: str) -> AsyncIterator[Applier]:
     worker = applier(database_url)
     yield worker
