@@ -42,12 +42,16 @@ async def test_it_is_decided_once(mine: Applier, log: Log, decided: list[int]) -
 
 
 async def test_other_records_are_decided_anew(mine: Applier, log: Log, decided: list[int]) -> None:
-    """More than was told of: what else came with it."""
+    """More than was told of: what else came with it. Or as many, of another partition."""
     await mine([log.append(on(partition)) for partition in range(PARTITIONS)])
-    first, second, third = ([log.append(reserve())] for _ in range(3))
+    first, second, third = ([log.append(on(0))] for _ in range(3))
     await mine(first, second)
     assert [RESERVED, RESERVED] == outcomes(await mine([*second, *third]))
     assert [PARTITIONS, 1, 1, 2] == decided
+    fourth, fifth, other = [log.append(on(0))], [log.append(on(0))], [log.append(on(1))]
+    await mine(fourth, fifth)
+    batch = await mine(other)
+    assert [1] == [row.partition for row, _ in batch.journal]
 
 
 async def test_it_is_forgotten_when_the_batch_before_it_is_not_written(

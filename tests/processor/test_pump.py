@@ -84,3 +84,25 @@ async def test_what_follows_is_told_when_it_is_certain(pending: int, following: 
         assert expected[BATCH_MAX_RECORDS : BATCH_MAX_RECORDS + following] == told
         assert not told or told == apply.calls[2][0]
         offering.cancel()
+
+
+async def test_nothing_follows_a_record_that_is_tried_by_itself() -> None:
+    """A batch that can not be applied is tried record by record; what is pending then is not next."""
+    calls: list[tuple[int, int]] = []
+
+    async def apply(batch: list[Record], following: list[Record]) -> None:
+        calls.append((len(batch), len(following)))
+        await asyncio.sleep(0)
+        if len(batch) > 1:
+            raise ValueError("not all at once")
+
+    pump = Pump("commands", apply, never, Health())  # type: ignore[arg-type]
+    offering = asyncio.create_task(pump.offer(records(2 * BATCH_MAX_RECORDS)))
+    running = asyncio.create_task(pump.run())
+    await offering
+    async with asyncio.timeout(5):
+        while len(calls) < BATCH_MAX_RECORDS:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert (BATCH_MAX_RECORDS, BATCH_MAX_RECORDS) == calls[0]
+    assert {(1, 0)} == set(calls[1:BATCH_MAX_RECORDS])
