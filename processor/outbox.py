@@ -18,10 +18,13 @@ _SQL: Final = statements("processor")
 
 @dataclass(frozen=True)
 class News:
-    """Records to send (arguments of the producer's `send`), and the offsets seen when all of them are published."""
+    """Records to send (arguments of the producer's `send`), the offsets seen when all of them are published, and
+    whether there may be more already.
+    """
 
     records: list[dict[str, Any]]
     seen: dict[int, int]
+    is_full: bool = False
 
 
 @dataclass
@@ -53,7 +56,8 @@ class Outbox:
                 found.setdefault(partition, []).append(self.render(partition, (offset, *columns)))
                 if len(found[partition]) == limit:
                     seen[partition] = offset
-        return News([record for records in found.values() for record in records], seen)
+        is_full = any(len(records) == limit for records in found.values())
+        return News([record for records in found.values() for record in records], seen, is_full)
 
 
 def outboxes(topics: Topics) -> list[Outbox]:

@@ -89,9 +89,9 @@ class Relay:
             measures.RELAYING.set(1)
             left_open = LeftOpen(self._settings, boxes[0].seen)
             while True:
-                await self._publish(connection, producer, boxes)
+                more = await self._publish(connection, producer, boxes)
                 await left_open.look()
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(0 if more else LOOK_SECONDS)
         finally:
             await producer.stop()
 
@@ -118,8 +118,8 @@ class Relay:
                 raise database_is_older(self._topics, partition, seen, watermarks[partition])
         return boxes
 
-    async def _publish(self, connection: Connection, producer: AIOKafkaProducer, boxes: list[Outbox]) -> None:
-        """Publish what is new, in one Kafka transaction."""
+    async def _publish(self, connection: Connection, producer: AIOKafkaProducer, boxes: list[Outbox]) -> bool:
+        """Publish what is new, in one Kafka transaction; true when there may be more already."""
         news = [await each.load(connection, TRANSACTION_MAX_RECORDS) for each in boxes]
         records = [record for each in news for record in each.records]
         if records:
@@ -128,6 +128,7 @@ class Relay:
         for box, each in zip(boxes, news, strict=True):
             box.seen.update(each.seen)
             measures.EVENTS.labels(box.topic).inc(len(each.records))
+        return any(each.is_full for each in news)
 
 
 async def _send(

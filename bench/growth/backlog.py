@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import aiohttp
 import psycopg
 from aiokafka import AIOKafkaProducer
 
@@ -31,7 +32,7 @@ from schemas.words import AfterFinal
 PARTITIONS: Final = 8
 POLL_SECONDS: Final = 0.2
 DEADLINE: Final = timedelta(seconds=15)
-SETTLE_SECONDS: Final = 3.0
+PUBLISHED: Final = f'processor_relay_records_total{{topic="{Topics("").events}"}} '
 
 
 async def measure_backlog(data: Path, pairs: int, seconds: float) -> dict[str, Any]:
@@ -43,14 +44,14 @@ async def measure_backlog(data: Path, pairs: int, seconds: float) -> dict[str, A
     async with running(Shape(), data) as stack:
         up = time.perf_counter() - started
         curve = await _watch(stack, 2 * pairs, seconds)
-        await asyncio.sleep(SETTLE_SECONDS)
         return {
             "machine": facts(stack.postgres),
             "commands": 2 * pairs,
             "published_per_second": round(2 * pairs / published),
             "up_seconds": round(up, 2),
             "curve": curve,
-            "commands_per_second": round(rate(curve)),
+            "commands_per_second": round(rate(curve, "applied")),
+            "events_per_second": round(rate(curve, "published")),
             "allocations": curve[-1]["applied"] // 2,
             "kafka_bytes": kafka_bytes(data),
             "postgres_bytes": postgres_bytes(stack.postgres),
@@ -117,20 +118,32 @@ def _id() -> str:
 
 
 async def _watch(stack: Stack, commands: int, seconds: float) -> list[dict[str, Any]]:
-    """How many commands are applied and what the processes hold in memory, until all are or time is up."""
+    """How many commands are applied, how many of their events published, and what the processes hold in memory, until
+    all are or time is up.
+    """
     curve: list[dict[str, Any]] = []
     started = time.perf_counter()
-    async with await psycopg.AsyncConnection.connect(stack.postgres, autocommit=True) as connection:
-        while not curve or (curve[-1]["applied"] < commands and curve[-1]["seconds"] < seconds):
+    async with (
+        await psycopg.AsyncConnection.connect(stack.postgres, autocommit=True) as connection,
+        aiohttp.ClientSession() as session,
+    ):
+        while not curve or (curve[-1]["published"] < commands and curve[-1]["seconds"] < seconds):
             cursor = await connection.execute("SELECT sum(next_offset)::bigint FROM watermark")
             (applied,) = await cursor.fetchone() or (0,)
-            point = {"seconds": round(time.perf_counter() - started, 2), "applied": applied}
+            published = sum([await _published(session, url) for url in stack.description["metrics"]])
+            point = {"seconds": round(time.perf_counter() - started, 2), "applied": applied, "published": published}
             curve.append(point | {"resident_bytes": resident_bytes(stack.pids())})
             await asyncio.sleep(POLL_SECONDS)
     return curve
 
 
-def rate(curve: list[dict[str, Any]]) -> float:
-    """Commands per second over all that was watched: what was applied before `up` was ready is not counted."""
-    first, last = curve[0], curve[-1]
-    return float((last["applied"] - first["applied"]) / (last["seconds"] - first["seconds"]))
+async def _published(session: aiohttp.ClientSession, url: str) -> int:
+    async with session.get(url) as response:
+        lines = (await response.text()).splitlines()
+    return sum(int(float(line.removeprefix(PUBLISHED))) for line in lines if line.startswith(PUBLISHED))
+
+
+def rate(curve: list[dict[str, Any]], what: str) -> float:
+    """So many a second until there were no more: what was done before `up` was ready is not counted."""
+    first, last = curve[0], next(point for point in curve if point[what] == curve[-1][what])
+    return float((last[what] - first[what]) / (last["seconds"] - first["seconds"]))

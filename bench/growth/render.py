@@ -72,6 +72,7 @@ def backlog(part: dict[str, Any]) -> str:
         [
             ["commands in the topic", f"{part['commands']:,}"],
             ["applied per second", f"{part['commands_per_second']:,}"],
+            ["their events published per second", f"{part['events_per_second']:,}"],
             ["`up` ready after, s (with the whole backlog before it)", f"{part['up_seconds']:.1f}"],
         ],
     )

@@ -81,5 +81,6 @@ def test_bytes_are_given_for_one_allocation_by_store_and_in_sum() -> None:
 
 
 def test_a_backlog_is_drained_at_the_rate_that_was_watched() -> None:
-    points = [{"seconds": 1.0, "applied": 500}, {"seconds": 2.0, "applied": 3000}, {"seconds": 3.0, "applied": 4500}]
-    assert 2000 == rate(points)
+    curve = [(1.0, 500, 0), (2.0, 3000, 100), (3.0, 4500, 2000), (4.0, 4500, 4500)]
+    points = [{"seconds": seconds, "applied": applied, "published": events} for seconds, applied, events in curve]
+    assert (2000, 1500) == (rate(points, "applied"), rate(points, "published"))
