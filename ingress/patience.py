@@ -4,10 +4,7 @@
 """
 
 import asyncio
-from typing import Any, Final, TypeVar
-
-LOOKS: Final = 20
-"""Whoever waits in vain is told so after at most a twentieth more of the time."""
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -25,23 +22,18 @@ class Patience:
         loop = asyncio.get_running_loop()
         self._deadlines[future] = loop.time() + self._seconds
         if self._timer is None:
-            self._look_later(loop)
+            self._timer = loop.call_later(self._seconds, self._look, loop)
         try:
             return await future
         finally:
             del self._deadlines[future]
 
-    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = loop.call_later(self._seconds / LOOKS, self._look, loop)
-
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The oldest come first, because all have the same patience."""
+        """Give up who has waited long enough, and come again for the next. The oldest come first."""
         self._timer = None
-        now = loop.time()
         for future, deadline in self._deadlines.items():
-            if deadline > now:
+            if deadline > loop.time():
+                self._timer = loop.call_at(deadline, self._look, loop)
                 break
             if not future.done():
                 future.set_exception(TimeoutError("time is up"))
-        if self._deadlines:
-            self._look_later(loop)

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from ingress.patience import Patience
@@ -19,8 +19,7 @@ from service.settings import ServiceSettings
 LOG_APPEND_TIME: Final = 1
 """The timestamp type of a real acknowledgement. To a duplicate whose place it has forgotten the broker answers offset
 -1 and no timestamp, and aiokafka counts on from that -1 for the second record of a batch: it looks like an offset."""
-SEND_TIMEOUT_MS: Final = 10_000
-"""How long a record may wait for room in a full batch, or for the broker's answer to a request."""
+SEND_SECONDS: Final = 2.0
 STUCK_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 1.0
@@ -110,19 +109,20 @@ class Publisher:
         if self._producer is None:
             raise NotPublishedError("no connection to Kafka")
         try:
-            acknowledged: asyncio.Future[RecordMetadata] = await self._producer.send(
-                self._topic,
-                encode_command(command),
-                key=key_of(command.allocation_id),
-                partition=self.partition_of(command.allocation_id),
-                headers=[("traceparent", traceparent.encode())],
-            )
-        except KafkaTimeoutError:
+            async with asyncio.timeout(SEND_SECONDS):
+                acknowledged: asyncio.Future[RecordMetadata] = await self._producer.send(
+                    self._topic,
+                    encode_command(command),
+                    key=key_of(command.allocation_id),
+                    partition=self.partition_of(command.allocation_id),
+                    headers=[("traceparent", traceparent.encode())],
+                )
+                return acknowledged
+        except TimeoutError:
             raise NotPublishedError("Kafka does not answer") from None
         except KafkaError as error:
             self._renew_after(error)
             raise NotPublishedError(str(error)) from error
-        return acknowledged
 
     def _watch_clock(self, appended_at: float, sent_at: float) -> None:
         """The deadline is our clock's and the append time the broker's: they must agree (decision 10)."""
@@ -161,7 +161,7 @@ class Publisher:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
-            request_timeout_ms=SEND_TIMEOUT_MS,
+            request_timeout_ms=10_000,
         )
         try:
             await producer.start()

@@ -1,5 +1,6 @@
 """One write from the body to the answer: publish, wait, be told or read (decisions 9 and 10)."""
 
+import asyncio
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -79,6 +80,7 @@ class Submission:
         self._told = told
         self._health = health
         self._lag_max = lag_max_records
+        self._answer_timeout = answer_timeout
         self._patience = Patience(answer_timeout)
         self.log_ends: dict[int, int] = {}
 
@@ -119,11 +121,15 @@ class Submission:
 
         Raises ProblemError `outcome_pending` when time is up or Postgres is away.
         """
+        deadline = asyncio.get_running_loop().time() + self._answer_timeout
         try:
             await self._watermarks.wait(position.partition, position.offset, self._patience)
             told = self._told.outcome(command_id, position)
             (measures.TOLD if told else measures.READ).inc()
-            return told or await self._rows.outcome((position.partition, position.offset))
+            if told:
+                return told
+            async with asyncio.timeout_at(deadline):
+                return await self._rows.outcome((position.partition, position.offset))
         except (TimeoutError, UnavailableError) as error:
             raise outcome_pending(headers) from error
 

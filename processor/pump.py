@@ -20,6 +20,7 @@ from service.postgres import is_unavailable
 
 BATCH_MAX_RECORDS: Final = 500
 PENDING_MAX_RECORDS: Final = 2000
+"""When so many are pending no fetch is taken; the last one may go beyond it by what it brought, 1,000 at most."""
 GATHER_SECONDS: Final = 0.008
 RETRY_FIRST_SECONDS: Final = 0.1
 RETRY_MAX_SECONDS: Final = 5.0

@@ -5,14 +5,15 @@ import uuid
 import pytest
 
 from ingress.rows import OutcomeRow, outcome_row
+from processor.apply import load_and_decide
 from processor.notices import TOLD_MAX
 from processor.recent import Recent
-from processor.store import Connection, OutdatedError
+from processor.store import Connection, LostRaceError, OutdatedError, save
 from schemas.commands import Command
 from schemas.notices import CHANNEL, decode_notice
 from schemas.words import Kind, Verb
 from service.sql import statements
-from tests.support.batches import Log, finish, opened, reserve, run
+from tests.support.batches import NO_RULES, PARTITIONS, Log, finish, opened, reserve, rows, run
 from tests.support.commands import stamps
 
 
@@ -76,3 +77,24 @@ async def test_nobody_hears_of_a_batch_that_was_undone(connection: Connection, l
         with pytest.raises(OutdatedError):
             await run(connection, [log.append(finish(asked, Verb.RELEASE))], memory)
         assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
+
+
+async def test_nobody_hears_of_a_loaded_batch_that_was_undone(
+    connection: Connection, log: Log, database_url: str
+) -> None:
+    """Its dead letter is undone with it."""
+    asked = reserve()
+    reserved = log.append(asked)
+    await run(connection, [reserved])
+    records = [log.append_raw(reserved.partition, b"key", b"no command"), log.append(finish(asked, Verb.RELEASE))]
+    async with await opened(database_url) as listener:
+        await listener.execute(f"LISTEN {CHANNEL}")
+        batch = await load_and_decide(connection, records, PARTITIONS, NO_RULES, Recent())
+        await listener.execute("UPDATE allocation SET version = version + 1")
+        with pytest.raises(LostRaceError):
+            await save(connection, batch)
+        assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
+    assert [[], 1] == [
+        rows(database_url, "SELECT 1 FROM dead_letter"),
+        len(rows(database_url, "SELECT 1 FROM journal")),
+    ]
