@@ -7,7 +7,8 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 from service.errors import UnavailableError
-from service.postgres import SERVER_LIMITS, connect, is_unavailable
+from service.failures import is_postgres_passing
+from service.postgres import SERVER_LIMITS, connect
 from service.settings import ServiceSettings
 
 ANSWER_SECONDS: Final = 3.0
@@ -76,7 +77,7 @@ class Database:
         try:
             connection, result = task.result()
         except Exception as error:
-            if is_unavailable(error):
+            if is_postgres_passing(error):
                 self._give_up_idle()
                 self._free.put_nowait(None)
                 raise UnavailableError(str(error).strip()) from error

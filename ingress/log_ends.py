@@ -6,12 +6,12 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from ingress.submit import Submission
+from service.failures import is_passing
 from service.health import Health
 from service.kafka import reader
 from service.log_checks import LogIdentity
 from service.logs import logger
 from service.settings import ServiceSettings
-from service.start import is_passing
 
 LOOK_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 3.0

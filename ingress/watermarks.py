@@ -16,12 +16,12 @@ from ingress.patience import Patience
 from ingress.told import Told
 from schemas.notices import CHANNEL, decode_notice
 from service.errors import UnavailableError
+from service.failures import is_passing
 from service.health import Health
 from service.logs import logger
 from service.postgres import connect
 from service.settings import ServiceSettings
 from service.sql import statements
-from service.start import is_passing
 
 POLL_SECONDS: Final = 0.1
 IDLE_POLL_SECONDS: Final = 1.0

@@ -13,12 +13,13 @@ from processor.pump import Pump
 from processor.settings import ProcessorSettings
 from processor.store import Connection
 from processor.transport import App
+from service.errors import StalledError
+from service.failures import is_passing
 from service.health import Health
 from service.kafka import reader
 from service.logs import logger
 from service.postgres import connect
 from service.sql import statements
-from service.start import is_passing
 
 LOOK_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 3.0
@@ -27,10 +28,6 @@ GROUP_OFFSETS_EVERY: Final = 5
 _WATERMARKS: Final[LiteralString] = "SELECT partition, next_offset, encode(hash, 'hex') FROM watermark"
 _SQL: Final = statements("processor")
 _log = logger("processor")
-
-
-class StalledError(Exception):
-    """Records wait, nothing moves, and neither Kafka nor Postgres is to blame: only a restart helps."""
 
 
 def heads(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Any]]:

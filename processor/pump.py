@@ -14,9 +14,9 @@ from processor.apply import ForeignRecordError, GapError, UnreadableRecordError
 from processor.batch import Batch, Record
 from schemas.records import NewerSchemaError
 from service.company import Company
+from service.failures import is_postgres_passing
 from service.health import Health
 from service.logs import logger
-from service.postgres import is_unavailable
 
 BATCH_MAX_RECORDS: Final = 500
 PENDING_MAX_RECORDS: Final = 2000
@@ -141,7 +141,7 @@ class Pump:
             try:
                 await self._apply(records, self._following(records))
             except Exception as error:
-                if not is_unavailable(error):
+                if not is_postgres_passing(error):
                     raise
                 self._health.problem("postgres", f"the batch waits for Postgres: {type(error).__name__}")
                 _log.warning("batch_waits", error=str(error).strip(), retry_seconds=delay, records=len(records))

@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Final, TypeVar
 
-from aiokafka.errors import KafkaError
-
 from service.errors import UnavailableError
+from service.failures import is_passing
 from service.health import Health
 from service.kafka import admin, describe_all, reader
 from service.log_checks import (
@@ -20,7 +19,7 @@ from service.log_checks import (
 )
 from service.logs import logger
 from service.migrations import check_migrations
-from service.postgres import connect, is_unavailable
+from service.postgres import connect
 from service.settings import ServiceSettings
 
 RETRY_FIRST_SECONDS: Final = 0.2
@@ -59,11 +58,6 @@ async def check_assignment(settings: ServiceSettings, partitions: Collection[int
         connection = await stack.enter_async_context(await connect(settings, "allocations-checks"))
         consumer = await stack.enter_async_context(reader(settings))
         return await check_positions(settings, connection, consumer, partitions)
-
-
-def is_passing(error: BaseException) -> bool:
-    """Kafka or Postgres is away: waiting may help."""
-    return isinstance(error, KafkaError | UnavailableError | TimeoutError) or is_unavailable(error)
 
 
 async def when_possible(work: Callable[[], Awaitable[T]], health: Health, part: str) -> T:

@@ -1,0 +1,79 @@
+"""What a failure is, and what follows from it: one place for both processes (decision 14, record 0019).
+
+passing   what the environment does: servers away, busy, read-only, without a right. The same work again, with backoff,
+          said in /readyz, healed without a restart.
+parked    what a foreign client wrote that is no command: `schemas.records.ParkedError`. A dead letter, and on.
+halting   anything else on the way from a record to its row: going on would skip it or break an invariant. Its
+          partition stands still and looks again by itself (`processor/pump.py`); the others go on.
+"""
+
+from typing import Final
+
+import psycopg
+from aiokafka import errors as kafka
+
+from service.errors import UnavailableError
+
+_PASSING_CLASSES: Final = (
+    "08",  # connection
+    "28",  # authorization: a password or pg_hba.conf that somebody changes back
+    "3D",  # no such database: it is being restored
+    "40",  # serialization, deadlock
+    "53",  # no memory, no disk, no connection
+    "57",  # cancelled, shut down, starting, recovering
+    "58",  # input and output
+    "72",  # snapshot too old
+    "F0",  # configuration file
+)
+_PASSING_STATES: Final = frozenset(
+    {
+        "25006",  # read-only: a failover, a full managed disk, a standby
+        "25P03",  # idle in a transaction for too long
+        "25P04",  # a transaction took too long
+        "42501",  # no right: grants are being changed
+        "55006",  # in use
+        "55P03",  # a lock was not to be had in time
+    }
+)
+
+_LASTING_KAFKA: Final = (
+    kafka.CorruptRecordException,
+    kafka.IllegalArgumentError,
+    kafka.IllegalStateError,
+    kafka.IncompatibleBrokerVersion,
+    kafka.InvalidConfigurationError,
+    kafka.InvalidRequestError,
+    kafka.InvalidRequiredAcksError,
+    kafka.InvalidSessionTimeoutError,
+    kafka.InvalidTopicError,
+    kafka.InvalidTransactionTimeout,
+    kafka.KafkaConfigurationError,
+    kafka.KafkaProtocolError,
+    kafka.MessageSizeTooLargeError,
+    kafka.OffsetMetadataTooLargeError,
+    kafka.RecordListTooLargeError,
+    kafka.RecordTooLargeError,
+    kafka.UnrecognizedBrokerVersion,
+    kafka.UnsupportedCodecError,
+    kafka.UnsupportedForMessageFormatError,
+    kafka.UnsupportedVersionError,
+)
+"""Errors of a request, a setting or a version: the same again gets the same answer."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether Kafka or Postgres is away or unwilling for now, so that waiting may help."""
+    if isinstance(error, kafka.KafkaError):
+        return not isinstance(error, _LASTING_KAFKA)
+    return isinstance(error, UnavailableError | TimeoutError) or is_postgres_passing(error)
+
+
+def is_postgres_passing(error: BaseException) -> bool:
+    """Whether Postgres is away, busy or unwilling: the same work, tried again, may pass."""
+    if isinstance(error, OSError):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError)
+    return error.sqlstate.startswith(_PASSING_CLASSES) or error.sqlstate in _PASSING_STATES
