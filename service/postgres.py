@@ -31,8 +31,8 @@ SERVER_LIMITS: Final[dict[str, str]] = {
 }
 """Nobody who sleeps with a lock in hand keeps the others waiting for longer than this.
 
-The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's would
-cut that wait short (decision 2)."""
+The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's
+would cut that wait short (decision 2)."""
 
 KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
     "plan_cache_mode": "force_generic_plan",

@@ -41,9 +41,9 @@ POINTS: Final[dict[str, dict[str, Places]]] = {
     "ingress.publisher": {"Publisher.publish": lambda _, position: [_place(position)] if position else []},
     "ingress.watermarks": {"Watermarks.wait": _none},
     "ingress.submit": {"Submission.outcome_at": _none},
-    "processor.pump": {"Pump.offer": lambda arguments, _: [_place(each) for each in arguments[1]]},
+    "processor.batcher": {"Batcher.offer": lambda arguments, _: [_place(each) for each in arguments[1]]},
     "processor.apply": {"Applier.__call__": lambda arguments, _: [_place(each) for each in arguments[1]]},
-    "processor.store": {"begin": _none, "save": _none},
+    "processor.store": {"Store.load": _none, "Store.commit": _none},
 }
 REQUEST: Final = "answer_and_log"
 CALLS_MAX: Final = 500_000
