@@ -11,6 +11,7 @@ from processor import store
 from processor.apply import Applier
 from service.errors import UnavailableError
 from service.failures import is_passing
+from service.postgres import Connection
 from tests.support.batches import Log, applier, opened, prepare, reserve, rows
 from tests.support.own_postgres import OwnPostgres, own_postgres
 
@@ -87,6 +88,32 @@ async def test_given_a_task_that_is_cancelled_then_its_commit_is_not(
     [row] = rows(server.superuser_url.replace("/allocations", "/postgres"), _WAITING)
     assert 1 == row["waiting"]
     server.set(synchronous_standby_names="")
+
+
+async def test_given_a_full_queue_of_notifications_then_batches_are_committed_all_the_same(
+    tmp_path: Path, log: Log
+) -> None:
+    """Some client listens, and sleeps in a transaction: nobody's notifications can be removed."""
+    async with (
+        own_postgres(tmp_path, max_notify_queue_pages="64") as server,
+        await opened(server.url) as listener,
+        await psycopg.AsyncConnection.connect(server.superuser_url, autocommit=True) as sleeper,
+    ):
+        await prepare(listener)
+        await sleeper.execute("LISTEN watermark")
+        await sleeper.execute("BEGIN")
+        await sleeper.execute("SELECT 1")
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+            await _notify_until_the_queue_is_full(listener)
+        worker = applier(server.url)
+        for _ in range(3):
+            assert 1 == len((await worker([log.append(reserve())])).journal)
+        await worker.close()
+
+
+async def _notify_until_the_queue_is_full(connection: Connection) -> None:
+    for _ in range(200):
+        await connection.execute("SELECT pg_notify('watermark', repeat('x', 7900))")
 
 
 _WAITING = "SELECT count(*) AS waiting FROM pg_stat_activity WHERE wait_event = 'SyncRep'"

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -30,12 +30,15 @@ class OwnPostgres:
 
 
 @asynccontextmanager
-async def own_postgres(folder: Path) -> AsyncIterator[OwnPostgres]:
+async def own_postgres(folder: Path, **settings: str) -> AsyncIterator[OwnPostgres]:
+    """`settings` are those that a server takes at its start only."""
     postgres = Postgres(folder, print)
     await postgres.prepare()
     try:
         async with Supervisor(print) as supervisor:
-            supervisor.start(postgres.child())
+            child = postgres.child()
+            options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+            supervisor.start(replace(child, argv=[*child.argv, *options]))
             await postgres.wait_ready()
             migrate(postgres.url)
             yield OwnPostgres(postgres.url, _of(postgres.url, "postgres"))
