@@ -12,7 +12,7 @@ from schemas.records import NewerSchemaError
 from service.health import Health
 from service.logs import logger
 
-RETRY_FIRST_SECONDS: Final = 15.0
+RETRY_FIRST_SECONDS: Final = 5.0
 RETRY_MAX_SECONDS: Final = 300.0
 
 _log = logger("processor")

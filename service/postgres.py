@@ -28,11 +28,15 @@ SERVER_LIMITS: Final[dict[str, str]] = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
+    "default_transaction_isolation": r"read\ committed",
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
 }
 """Nobody who sleeps with a lock in hand keeps the others waiting for longer than this.
 
 The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's
-would cut that wait short (decision 2)."""
+would cut that wait short (decision 2). And what a role or a database may set does not change how values read."""
 
 KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
     "plan_cache_mode": "force_generic_plan",
@@ -44,6 +48,7 @@ KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
 as a scan, which is what the planner would choose for ever while a table is new and small."""
 
 _CLIENT_LIMITS: Final[dict[str, Any]] = {
+    "client_encoding": "utf8",
     "connect_timeout": 5,
     "keepalives": 1,
     "keepalives_idle": 5,
