@@ -1,6 +1,7 @@
 """Records that foreign clients wrote: each parked once, with every byte, and published once as a dead letter.
 
-What a run lets a foreign client write bears a header, so that a dead letter of anything else is found.
+What a run lets a foreign client write bears a header, so that a dead letter of anything else is found. Where markers of
+transactions are shown as records, they are foreign too: nobody else writes the commands topic in transactions.
 """
 
 import hashlib
@@ -15,6 +16,10 @@ from tests.checker.store import Row, Store
 FOREIGN_HEADER: Final = "foreign-client"
 POSITION: Final = "dead-letter-position"
 REASON: Final = "dead-letter-reason"
+SIZE: Final = ("dead-letter-value-bytes", "dead-letter-size")
+DIGEST: Final = ("dead-letter-value-sha256", "dead-letter-sha256")
+MARKERS: Final = (b"\0\0\0\0", b"\0\0\0\1")
+"""Keys of control records: version 0, abort and commit."""
 
 UNEXPLAINED: Final = """
     SELECT partition || '/' || "offset", 'is no command, and no foreign client of this run wrote it'
@@ -42,21 +47,25 @@ PUBLISHED: Final = """
 def foreign_rows(records: Sequence[ConsumerRecord], commanded: Sequence[Row]) -> Iterator[Row]:
     """Those that are no commands. `commanded`: the same records as commands, without an id where they are none."""
     for record, (_, _, identifier, *_) in zip(records, commanded, strict=True):
-        if identifier is None and any(name == FOREIGN_HEADER for name, _ in record.headers):
+        if identifier is None and (_is_marked(record) or _is_marker(record)):
             yield record.partition, record.offset, *_content(record.value)
+
+
+def _is_marked(record: ConsumerRecord) -> bool:
+    return any(name == FOREIGN_HEADER for name, _ in record.headers)
+
+
+def _is_marker(record: ConsumerRecord) -> bool:
+    return record.key in MARKERS and not record.headers
 
 
 def copy_row(record: ConsumerRecord) -> Row:
     """One that was too large for its topic has no value, and headers that tell of its bytes."""
     headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     _, partition, offset = headers.get(POSITION, "/-1/-1").rsplit("/", 2)
-    size, digest = (_ending(headers, f"dead-letter-{name}") for name in ("size", "sha256"))
+    size, digest = (next(filter(None, map(headers.get, names)), None) for names in (SIZE, DIGEST))
     content = (int(size), digest) if record.value is None and size and digest else _content(record.value)
     return f"{record.partition}/{record.offset}", int(partition), int(offset), headers.get(REASON), *content
-
-
-def _ending(headers: dict[str, str], start: str) -> str | None:
-    return next((value for name, value in headers.items() if name.startswith(start)), None)
 
 
 def _content(value: bytes | None) -> tuple[int | None, str | None]:

@@ -18,6 +18,7 @@ from schemas.records import encode_command, key_of
 from schemas.topics import Topics, partition_of
 from tests.checker.dead_letters import FOREIGN_HEADER
 from tests.checker.findings import Verdict
+from tests.faults.run.administrator import administrator
 from tests.faults.run.stage import Stage
 from tests.support.dead_letters import reserve
 
@@ -126,19 +127,31 @@ async def _events_go_on(stage: Stage) -> None:
 
 
 async def false_notifications(stage: Stage, random: Random) -> float:
-    """A burst in one transaction, then more of them, one at a time."""
+    """A burst in one transaction, then more of them, one at a time; also on a channel whose name is a secret."""
     at = time.monotonic()
     until = at + random.uniform(2, 5)
+    lies = _lies(random, stage.partitions)
     while time.monotonic() < until:
         with suppress(psycopg.OperationalError):  # another fault took Postgres away
+            channels = await _channels(stage)
             async with await psycopg.AsyncConnection.connect(stage.stranger_url, autocommit=True) as connection:
-                lies = _lies(random, stage.partitions)
-                await connection.execute(_NOTIFY, (CHANNEL, [next(lies) for _ in range(BURST)]))
+                for channel in channels:
+                    await connection.execute(_NOTIFY, (channel, [next(lies) for _ in range(BURST)]))
                 while time.monotonic() < until:
-                    await connection.execute(_NOTIFY, (CHANNEL, [next(lies)]))
+                    await connection.execute(_NOTIFY, (random.choice(channels), [next(lies)]))
                     await asyncio.sleep(1 / PER_SECOND)
         await asyncio.sleep(0.1)
     return at
+
+
+async def _channels(stage: Stage) -> list[str]:
+    """What a stranger may guess, and what none can: a notification is a hint there too."""
+    async with await administrator(stage.postgres) as connection:
+        try:
+            rows = await (await connection.execute("SELECT name FROM notification_channel")).fetchall()
+        except psycopg.errors.UndefinedTable:
+            rows = []
+    return [CHANNEL, *(row[0] for row in rows)]
 
 
 def _lies(random: Random, partitions: int) -> Iterator[str]:
