@@ -13,7 +13,7 @@ RESTART: Final = 3.0
 TAKEOVER: Final = SESSION_TIMEOUT_SECONDS + 3.0
 POSTGRES: Final = 3.0
 BROKER: Final = 8.0
-FOREIGN: Final = 2.0
+FOREIGN: Final = 3.0
 """Nothing was taken away: answers go on, a moment apart as ever."""
 
 Strike = Callable[[Stage, Random], Awaitable[float]]
