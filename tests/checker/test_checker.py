@@ -117,43 +117,6 @@ def a_late_record(small: Small) -> None:
     small.change("record", at(0, 2), recorded_at=30 * SECOND)
 
 
-FOREIGN = {"partition": 3, "offset": 0}
-
-
-def a_foreign_record(*without: str) -> Break:
-    """A record of a foreign client, parked and published, but for what is left out."""
-    content = {"size": 5, "digest": "d1"}
-    rows: dict[str, dict[str, Any]] = {
-        "record": FOREIGN,
-        "foreign_record": FOREIGN | content,
-        "journal": FOREIGN | {"outcome": "parked"},
-        "dead_letter": FOREIGN | content | {"reason": "not_a_command"},
-        "dead_letter_copy": FOREIGN | content | {"place": "3/1", "reason": "not_a_command"},
-    }
-
-    def broken(small: Small) -> None:
-        for table in rows.keys() - set(without):
-            small.add(table, rows[table])
-
-    return broken
-
-
-def a_letter_twice(small: Small) -> None:
-    a_foreign_record()(small)
-    small.add("dead_letter_copy", FOREIGN | {"place": "3/2", "reason": "not_a_command", "size": 5, "digest": "d1"})
-
-
-def a_letter_of_other_bytes(small: Small) -> None:
-    a_foreign_record("dead_letter")(small)
-    small.add("dead_letter", FOREIGN | {"reason": "not_a_command", "size": 5, "digest": "d2"})
-
-
-def test_a_foreign_record_with_its_dead_letter_is_right() -> None:
-    small = Small()
-    a_foreign_record()(small)
-    assert small.check().is_clean
-
-
 @pytest.mark.parametrize(
     ("verdict", "broken"),
     [
@@ -209,12 +172,6 @@ def test_a_foreign_record_with_its_dead_letter_is_right() -> None:
             lambda small: small.add("dead_letter", {"partition": 0, "offset": 7, "reason": "not_a_command"}),
             id="a dead letter",
         ),
-        *(
-            pytest.param(Verdict.DEAD_LETTER, a_foreign_record(*without), id=f"a foreign record without its {without}")
-            for without in (("foreign_record",), ("journal",), ("dead_letter",), ("dead_letter_copy",))
-        ),
-        pytest.param(Verdict.DEAD_LETTER, a_letter_twice, id="a dead letter was published twice"),
-        pytest.param(Verdict.DEAD_LETTER, a_letter_of_other_bytes, id="a dead letter of other bytes"),
         pytest.param(Verdict.TOKEN, a_token_twice, id="a token counted twice"),
         pytest.param(
             Verdict.TOKEN,
