@@ -131,8 +131,8 @@ def _path(sent: float, answered: float, ingress: Times, processor: Times) -> lis
         processor["begin"],
         processor["save started"],
         processor["save"],
-        ingress["Watermarks.wait"],
-        ingress["Submission.outcome_at"],
+        ingress["Outcomes._wait"],
+        ingress["Outcomes.at"],
         ingress["answer_and_log"],
         answered,
     ]

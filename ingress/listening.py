@@ -28,8 +28,8 @@ HEAD_MAX_BYTES: Final = 64 * 1024
 BACKLOG: Final = 1024
 OTHER_FILES: Final = 256
 """Descriptors for all but callers: brokers, database, health port, libraries."""
-FINISH_SECONDS: Final = 20.0
-"""How long requests in flight may take to finish when the process leaves: a write waits for at most 15 s."""
+FINISH_MARGIN_SECONDS: Final = 2.0
+"""For so much longer than a request may take, a process that leaves waits for those in flight."""
 SOFTWARE: Final = "allocations"
 
 _log = logger("ingress")
@@ -113,7 +113,7 @@ class _Runner(web.AppRunner):
             max_field_size=HEADER_MAX_BYTES,
             max_headers=HEADERS_MAX,
             max_line_size=HEADER_MAX_BYTES,
-            shutdown_timeout=FINISH_SECONDS,
+            shutdown_timeout=settings.answer_timeout_seconds + FINISH_MARGIN_SECONDS,
         )
         self._settings = settings
 

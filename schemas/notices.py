@@ -63,5 +63,5 @@ def decode_notice(payload: str) -> Notice:
         if not all(len(row) == COLUMNS and isinstance(row[2], str) for row in document["outcomes"]):
             raise ValueError("outcomes with other columns")
         return Notice(next_offsets, document["outcomes"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no notice: {payload:.80}") from error

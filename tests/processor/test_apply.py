@@ -12,7 +12,7 @@ from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH, JournalRow
 from processor.recent import Recent
 from processor.store import Connection, LostRaceError
-from schemas.notices import CHANNEL, decode_notice
+from schemas.notices import decode_notice
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command
 from schemas.words import Kind, Outcome, Verb
@@ -109,7 +109,7 @@ async def test_a_write_is_guarded_by_what_was_loaded(
     batch = Batch(tables, NO_RULES)
     batch.add(each)
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         with pytest.raises(LostRaceError):
             await store.save(connection, batch)
         await connection.close()
@@ -132,7 +132,7 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
         await connection.execute("INSERT INTO watermark VALUES (%s, %s, %s)", (partition, far, FIRST_HASH))
     records = [Record(partition, far, NOON, b"key", b"\x00", []) for partition in range(many)]
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         await store.save(connection, await load_and_decide(connection, records, many, NO_RULES, Recent()))
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=2)]
     told = {partition for notice in notices for partition in notice.next_offsets}

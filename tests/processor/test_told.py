@@ -10,7 +10,7 @@ from processor.notices import TOLD_MAX
 from processor.recent import Recent
 from processor.store import Connection, LostRaceError, OutdatedError, save
 from schemas.commands import Command
-from schemas.notices import CHANNEL, decode_notice
+from schemas.notices import decode_notice
 from schemas.words import Kind, Verb
 from service.sql import statements
 from tests.support.batches import NO_RULES, PARTITIONS, Log, finish, opened, reserve, rows, run
@@ -34,11 +34,11 @@ async def test_it_is_what_would_be_read(connection: Connection, log: Log, databa
     half, memory = len(commands) // 2, Recent()
     batches = [commands[:half], *[[command] for command in commands[half:]]]
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         for batch in batches:
             await run(connection, [log.append(command) for command in batch], memory)
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
-    told = {(row[0], row[1]): outcome_row(row) for notice in notices for row in notice.outcomes}
+    told = {(row[0], row[1]): outcome_row(row[2:]) for notice in notices for row in notice.outcomes}
     assert {command.command_id for command in commands} == {row.command_id for row in told.values()}
     assert await read(connection, list(told)) == told
     assert 8 <= len({(row.outcome, row.reason, row.status_after) for row in told.values()})
@@ -47,13 +47,13 @@ async def test_it_is_what_would_be_read(connection: Connection, log: Log, databa
 async def read(connection: Connection, positions: list[tuple[int, int]]) -> dict[tuple[int, int], OutcomeRow]:
     asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
     cursor = await connection.execute(statements("ingress")["outcomes"], asked)
-    return {(row[0], row[1]): outcome_row(row) for row in await cursor.fetchall()}
+    return {(row[0], row[1]): outcome_row(row[4:]) for row in await cursor.fetchall()}
 
 
 async def test_what_was_parked_is_read(connection: Connection, log: Log, database_url: str) -> None:
     """Its proof are its bytes."""
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         await run(connection, [log.append_raw(1, b"key", b"\x00")])
         [notice] = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     assert ({1: 1}, []) == (notice.next_offsets, notice.outcomes)
@@ -61,7 +61,7 @@ async def test_what_was_parked_is_read(connection: Connection, log: Log, databas
 
 async def test_a_large_batch_tells_of_positions_only(connection: Connection, log: Log, database_url: str) -> None:
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         await run(connection, [log.append(reserve()) for _ in range(TOLD_MAX + 1)])
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     assert [[]] == [notice.outcomes for notice in notices]
@@ -73,7 +73,7 @@ async def test_nobody_hears_of_a_batch_that_was_undone(connection: Connection, l
     await run(connection, [log.append(asked)], memory)
     async with await opened(database_url) as listener:
         await listener.execute("UPDATE allocation SET version = version + 1")
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         with pytest.raises(OutdatedError):
             await run(connection, [log.append(finish(asked, Verb.RELEASE))], memory)
         assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
@@ -88,7 +88,7 @@ async def test_nobody_hears_of_a_loaded_batch_that_was_undone(
     await run(connection, [reserved])
     records = [log.append_raw(reserved.partition, b"key", b"no command"), log.append(finish(asked, Verb.RELEASE))]
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         batch = await load_and_decide(connection, records, PARTITIONS, NO_RULES, Recent())
         await listener.execute("UPDATE allocation SET version = version + 1")
         with pytest.raises(LostRaceError):
