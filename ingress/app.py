@@ -14,7 +14,7 @@ from ingress.database import Database
 from ingress.deadlines import Deadlines
 from ingress.following import NOTIFICATIONS, TABLES, listen, poll
 from ingress.hints import Hints
-from ingress.listening import listening
+from ingress.listening import check_plaintext, listening
 from ingress.log_ends import follow_log_ends
 from ingress.middleware import answer_and_log
 from ingress.operators import load_operator_tokens
@@ -50,6 +50,7 @@ async def run(settings: IngressSettings) -> None:
     health = Health()
     health.problem("start", "the checks before the first request are not done")
     health.problem("port", "no caller is listened to yet")
+    check_plaintext(settings)
     signatures = _signatures(settings)
     stop = stop_requested()
     async with AsyncExitStack() as stack:

@@ -21,6 +21,7 @@ WAIT_INTERVAL: Final = 0.1
 
 SERVER_LIMITS: Final[dict[str, str]] = {
     "idle_in_transaction_session_timeout": "2s",
+    "idle_session_timeout": "0",
     "lock_timeout": "3s",
     "statement_timeout": "0",
     "transaction_timeout": "5s",
@@ -31,8 +32,8 @@ SERVER_LIMITS: Final[dict[str, str]] = {
 }
 """Nobody who sleeps with a lock in hand keeps the others waiting for longer than this.
 
-The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's would
-cut that wait short (decision 2)."""
+The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's
+would cut that wait short (decision 2)."""
 
 KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
     "plan_cache_mode": "force_generic_plan",
