@@ -133,8 +133,8 @@ def _path(sent: float, answered: float, ingress: Times, processor: Times) -> lis
         processor["Store.load"],
         processor["Store.commit started"],
         processor["Store.commit"],
-        ingress["Watermarks.wait"],
-        ingress["Submission.outcome_at"],
+        ingress["Outcomes._wait"],
+        ingress["Outcomes.at"],
         ingress["answer_and_log"],
         answered,
     ]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import psycopg
 from aiokafka.errors import KafkaError
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from service.errors import EXIT_OPERATOR, OperatorError, UnavailableError
@@ -59,13 +59,17 @@ def postgres_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def settings_of(*, kafka: str | None = None, prefix: str | None = None, postgres: str | None = None) -> ServiceSettings:
-    """The settings of the environment, with what was given on the command line instead."""
+    """The settings of the environment, with what was given on the command line instead. Raises UsageError."""
     given = {
         "kafka_bootstrap_servers": kafka,
         "topic_prefix": prefix,
-        "postgres_url": None if postgres is None else SecretStr(postgres),
+        "postgres_url": postgres,
     }
-    return OperatorSettings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    try:
+        return OperatorSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise click.UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 @contextmanager

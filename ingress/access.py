@@ -54,13 +54,13 @@ class Access:
             raise forbidden(Permission.READ)
         return Caller(operator.name, None)
 
-    async def claim(self, caller: Caller) -> None:
+    async def claim(self, caller: Caller, deadline: float) -> None:
         """Use the caller's token up. Raises ProblemError: 401 when it was used before, 503 when nobody can say."""
         if caller.token is None:
             return
         try:
-            claimed = await self._claims.claim(caller.token)
-        except UnavailableError as error:
+            claimed = await self._claims.claim(caller.token, deadline)
+        except (UnavailableError, TimeoutError) as error:
             raise unavailable("nothing was published: Postgres does not answer") from error
         if not claimed:
             raise _denied("reused")

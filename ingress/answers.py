@@ -29,6 +29,8 @@ def answer(row: OutcomeRow, position: Position, rejected_as: int, request: Reser
     headers = proof(row.command_id or "", position)
     if row.outcome is Outcome.PARKED:
         raise ProblemError(500, "internal", "the record was parked: the fault is ours", headers)
+    if row.outcome is Outcome.REFUSED and row.reason == Refusal.NOT_FOUND:
+        raise _refused(Refusal.NOT_FOUND, None, headers)
     has_allocation = row.content is not None
     if has_allocation and row.version_after is not None:
         headers[VERSION] = str(row.version_after)

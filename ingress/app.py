@@ -2,18 +2,23 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from ingress import context
 from ingress.access import Access
-from ingress.claims import Claims
+from ingress.claims import PRUNING, Claims
 from ingress.database import Database
-from ingress.listening import listening
+from ingress.deadlines import Deadlines
+from ingress.following import NOTIFICATIONS, TABLES, listen, poll
+from ingress.hints import Hints
+from ingress.listening import check_plaintext, listening
 from ingress.log_ends import follow_log_ends
 from ingress.middleware import answer_and_log
 from ingress.operators import load_operator_tokens
+from ingress.outcomes import Outcomes
 from ingress.publisher import Publisher
 from ingress.requests import RECEIVE_SECONDS, Slots
 from ingress.routes import add_routes
@@ -21,9 +26,8 @@ from ingress.rows import Rows
 from ingress.settings import IngressSettings
 from ingress.signatures import Signatures, load_public_keys
 from ingress.submit import Submission
-from ingress.told import Told
-from ingress.watermarks import Watermarks
 from schemas.fields import BODY_MAX_BYTES
+from service.background import keep_running
 from service.health import Health, health_port
 from service.log_checks import LogIdentity
 from service.logs import logger
@@ -31,9 +35,12 @@ from service.postgres import KEYED
 from service.process import stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
-LANES: Final = 6
-"""One for each that may ask at the same time: claims, their pruning, outcomes, allocations, watermarks, and whether a
-position was pruned."""
+CLAIM_LANES: Final = 2
+"""One for each that may ask at the same time: claims and their pruning. They write, and have connections of their own:
+where no commit comes to an end, reads are answered."""
+READ_LANES: Final = 4
+"""Outcomes, allocations, watermarks, and one more."""
+LIST_LANES: Final = 2
 
 _log = logger("ingress")
 
@@ -43,6 +50,7 @@ async def run(settings: IngressSettings) -> None:
     health = Health()
     health.problem("start", "the checks before the first request are not done")
     health.problem("port", "no caller is listened to yet")
+    check_plaintext(settings)
     signatures = _signatures(settings)
     stop = stop_requested()
     async with AsyncExitStack() as stack:
@@ -52,10 +60,11 @@ async def run(settings: IngressSettings) -> None:
         identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
         if identity is None:
             return
-        publisher = Publisher(settings, identity.partitions, health)
+        deadlines = Deadlines()
+        publisher = Publisher(settings, identity.partitions, deadlines, health)
         await when_possible(publisher.start, health, "kafka")
         publisher_stack.push_async_callback(publisher.stop)
-        await _serve(settings, identity, publisher, signatures, health, stop)
+        await _serve(settings, identity, publisher, deadlines, signatures, health, stop)
     _log.info("stopped")
 
 
@@ -78,22 +87,20 @@ async def _serve(
     settings: IngressSettings,
     identity: LogIdentity,
     publisher: Publisher,
+    deadlines: Deadlines,
     signatures: Signatures,
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
-    database = Database(settings, "allocations-ingress", lanes=LANES, limits=KEYED)
-    lists_database = Database(settings, "allocations-ingress-lists", lanes=2)
-    claims = Claims(database)
-    told = Told()
-    watermarks = Watermarks(settings, database, told, health)
-    rows = Rows(database)
+    claims_database = Database(settings, "allocations-ingress-claims", lanes=CLAIM_LANES, limits=KEYED)
+    database = Database(settings, "allocations-ingress", lanes=READ_LANES, limits=KEYED)
+    lists_database = Database(settings, "allocations-ingress-lists", lanes=LIST_LANES)
+    claims = Claims(claims_database, deadlines)
+    hints = Hints()
+    outcomes = Outcomes(database, hints, deadlines, health)
     submission = Submission(
         publisher,
-        watermarks,
-        rows,
-        told,
-        health,
+        outcomes,
         lag_max_records=settings.lag_max_records,
         answer_timeout=settings.answer_timeout_seconds,
     )
@@ -103,23 +110,28 @@ async def _serve(
     app[context.IDENTITY] = identity
     app[context.ACCESS] = Access(signatures, claims, load_operator_tokens(settings.operator_tokens_file))
     app[context.SUBMISSION] = submission
-    app[context.ROWS] = rows
+    app[context.OUTCOMES] = outcomes
+    app[context.ROWS] = Rows(database)
     app[context.SLOTS] = Slots(settings.requests_in_flight_max)
     app[context.LISTS] = lists_database
     app[RECEIVE_SECONDS] = settings.receive_seconds
     add_routes(app, settings)
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
+    work = [
+        keep_running(
+            NOTIFICATIONS, partial(listen, settings, outcomes, hints, health), health, needed_to_be_ready=False
+        ),
+        keep_running(TABLES, partial(poll, outcomes, hints, health), health),
+        keep_running("kafka", partial(follow_log_ends, settings, identity, submission, health), health),
+        keep_running(PRUNING, partial(claims.prune_for_ever, health), health, needed_to_be_ready=False),
+    ]
     async with asyncio.TaskGroup() as tasks:
-        followers = [
-            tasks.create_task(watermarks.follow()),
-            tasks.create_task(follow_log_ends(settings, identity, submission, health)),
-            tasks.create_task(claims.prune_for_ever()),
-        ]
+        followers = [tasks.create_task(each) for each in work]
         async with listening(app, settings):
             health.well("port")
             await stop
         for follower in followers:
             follower.cancel()
-    await database.close()
-    await lists_database.close()
+    for each in (claims_database, database, lists_database):
+        await each.close()

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from ingress import measures
 from ingress.database import Connection, Database
+from ingress.deadlines import Deadlines
 from ingress.merged import Merged
 from ingress.signatures import Token
 from service.errors import UnavailableError
+from service.health import Health
 from service.logs import logger
 from service.sql import statements
 
 KEEP_SECONDS: Final = 60
 PRUNE_EVERY_SECONDS: Final = 30
 PRUNE_MAX_ROWS: Final = 10_000
+PRUNING: Final = "pruning"
 CLAIMS_MAX: Final = 500
 GATHER_SECONDS: Final = 0.008
 
@@ -26,17 +30,17 @@ _log = logger("ingress")
 class Claims:
     """Claims the jti of tokens; the first to claim one has it, everybody after is refused."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, deadlines: Deadlines) -> None:
         self._database = database
+        self._deadlines = deadlines
         self._merged: Merged[tuple[bytes, float], bool] = Merged(self._claim_group, CLAIMS_MAX, GATHER_SECONDS)
 
-    async def claim(self, token: Token) -> bool:
-        """False when the token was used before. Raises UnavailableError when Postgres can not say."""
+    async def claim(self, token: Token, deadline: float) -> bool:
+        """False when the token was used before. Raises UnavailableError or TimeoutError when Postgres can not say."""
         if token.jti is None:
             return True
-        return await self._merged(
-            (hashlib.sha256(token.jti.encode("utf-8", "surrogatepass")).digest(), token.expires_at)
-        )
+        jti_hash = hashlib.sha256(token.jti.encode("utf-8", "surrogatepass")).digest()
+        return await self._deadlines.wait(self._merged.ask((jti_hash, token.expires_at)), deadline)
 
     async def _claim_group(self, group: Sequence[tuple[bytes, float]]) -> list[bool]:
         wanted = dict(reversed(group))
@@ -56,14 +60,20 @@ class Claims:
             claimed.discard(each)
         return answers
 
-    async def prune_for_ever(self) -> None:
-        """Delete claims whose tokens have expired for good."""
+    async def prune_for_ever(self, health: Health) -> None:
+        """Delete claims whose tokens have expired for good.
+
+        What is not deleted takes room and nothing else: an operator sees it in /readyz, in the log and in a counter.
+        """
         while True:
             await asyncio.sleep(PRUNE_EVERY_SECONDS)
             try:
                 while await self._database.run(_prune) == PRUNE_MAX_ROWS:
                     pass
+                health.well(PRUNING)
             except UnavailableError as error:
+                measures.NOT_PRUNED.inc()
+                health.degraded(PRUNING, f"used tokens are not deleted: {error}")
                 _log.warning("claims_not_pruned", error=str(error))
 
 

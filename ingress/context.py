@@ -6,6 +6,7 @@ from aiohttp import web
 
 from ingress.access import Access
 from ingress.database import Database
+from ingress.outcomes import Outcomes
 from ingress.requests import Slots
 from ingress.rows import Rows
 from ingress.settings import IngressSettings
@@ -17,6 +18,7 @@ SETTINGS: Final = web.AppKey("settings", IngressSettings)
 HEALTH: Final = web.AppKey("health", Health)
 IDENTITY: Final = web.AppKey("identity", LogIdentity)
 ACCESS: Final = web.AppKey("access", Access)
+OUTCOMES: Final = web.AppKey("outcomes", Outcomes)
 SUBMISSION: Final = web.AppKey("submission", Submission)
 ROWS: Final = web.AppKey("rows", Rows)
 SLOTS: Final = web.AppKey("slots", Slots)

@@ -1,13 +1,21 @@
-"""Connections to Postgres that never keep a request waiting: no answer in time is an answer, and a new connection."""
+"""Connections to Postgres that never keep a request waiting: no answer in time is an answer, and the call goes on.
+
+A call is never cancelled: a commit that waits for a synchronous standby would only stop waiting, and a connection that
+is dropped meanwhile leaves a server process behind that waits on (decision 2). So a call that was too slow is
+abandoned: it keeps its connection until it ends by itself or the connection breaks.
+"""
 
 import asyncio
+import select
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import psycopg
 
+from ingress import measures
 from service.errors import UnavailableError
 from service.failures import is_postgres_passing
+from service.logs import logger
 from service.postgres import SERVER_LIMITS, connect
 from service.settings import ServiceSettings
 
@@ -15,10 +23,12 @@ ANSWER_SECONDS: Final = 3.0
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 R = TypeVar("R")
+_log = logger("ingress")
 
 
 class Database:
-    """At most `lanes` connections, each used by one call at a time and replaced after a failure.
+    """At most `lanes` connections, each used by one call at a time and replaced after a failure, and as many again that
+    abandoned calls hold.
 
     The one that was used last is used next: where callers are few, one server process has everything at hand.
     """
@@ -34,55 +44,74 @@ class Database:
         self._settings = settings
         self._name = application_name
         self._limits = limits
+        self._lanes = lanes
         self._free: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
-        self._cut_off: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[Any]] = set()
         for _ in range(lanes):
             self._free.put_nowait(None)
 
     async def run(self, work: Callable[[Connection], Awaitable[R]]) -> R:
         """Give `work` a connection.
 
-        Raises UnavailableError when Postgres is away, busy, or slower than three seconds.
+        Raises UnavailableError when Postgres is away, unwilling, or slower than three seconds.
         """
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        call = asyncio.create_task(self._call(await self._take(deadline), work))
+        try:
+            await asyncio.wait({call}, timeout=deadline - asyncio.get_running_loop().time())
+        finally:
+            if not call.done():
+                self._abandon(call)
+        if not call.done():
+            raise UnavailableError("Postgres did not answer in time")
+        return self._settle(call)
+
+    async def _take(self, deadline: float) -> Connection | None:
+        """A connection that is open, as far as one can see, or None for one that is still to be made."""
+        if len(self._abandoned) == 2 * self._lanes:
+            raise UnavailableError("every connection waits for Postgres")
+        try:
+            connection = self._free.get_nowait()
+        except asyncio.QueueEmpty:
+            connection = await self._wait_for_one(deadline)
+        if connection is not None and _has_ended(connection):
+            connection.pgconn.finish()
+            self._give_up_idle()
+            return None
+        return connection
+
+    async def _wait_for_one(self, deadline: float) -> Connection | None:
         try:
             async with asyncio.timeout_at(deadline):
-                connection = await self._free.get()
+                return await self._free.get()
         except TimeoutError:
             raise UnavailableError("all connections are busy") from None
-        task = asyncio.create_task(self._call(connection, work))
-        try:
-            await asyncio.wait({task}, timeout=deadline - asyncio.get_running_loop().time())
-        finally:
-            if not task.done():
-                self._cut(task)
-                self._give_up_idle()
-                self._free.put_nowait(None)
-        if not task.done():
-            raise UnavailableError("Postgres did not answer in time")
-        return self._settle(task)
 
     async def _call(
         self, connection: Connection | None, work: Callable[[Connection], Awaitable[R]]
     ) -> tuple[Connection, R]:
-        if connection is None or connection.closed:
+        if connection is None:
             connection = await connect(self._settings, self._name, self._limits)
+            if asyncio.current_task() in self._abandoned:
+                await connection.close()
+                raise UnavailableError("connected too late")
         try:
             return connection, await work(connection)
         except BaseException:
             await connection.close()
             raise
 
-    def _settle(self, task: "asyncio.Task[tuple[Connection, R]]") -> R:
+    def _settle(self, call: "asyncio.Task[tuple[Connection, R]]") -> R:
         try:
-            connection, result = task.result()
+            connection, result = call.result()
         except Exception as error:
-            if is_postgres_passing(error):
-                self._give_up_idle()
-                self._free.put_nowait(None)
-                raise UnavailableError(str(error).strip()) from error
+            self._give_up_idle()
             self._free.put_nowait(None)
-            raise
+            if not isinstance(error, psycopg.Error | OSError):
+                raise
+            if not is_postgres_passing(error):
+                _log.error("postgres_refuses", error=str(error).strip(), sqlstate=getattr(error, "sqlstate", None))
+            raise UnavailableError(str(error).strip()) from error
         self._free.put_nowait(connection)
         return result
 
@@ -94,21 +123,36 @@ class Database:
                 connection.pgconn.finish()
             self._free.put_nowait(None)
 
-    def _cut(self, task: "asyncio.Task[Any]") -> None:
-        """Let a call that was too slow end by itself: psycopg may take seconds to ask a silent server to cancel it."""
-        task.cancel()
-        ending = asyncio.create_task(_end(task))
-        self._cut_off.add(ending)
-        ending.add_done_callback(self._cut_off.discard)
+    def _abandon(self, call: "asyncio.Task[tuple[Connection, Any]]") -> None:
+        """Let a call go on without its caller; another connection takes its place, if there are not too many."""
+        self._give_up_idle()
+        self._abandoned.add(call)
+        measures.ABANDONED.inc()
+        call.add_done_callback(self._ended)
+        if len(self._abandoned) <= self._lanes:
+            self._free.put_nowait(None)
+
+    def _ended(self, call: "asyncio.Task[tuple[Connection, Any]]") -> None:
+        if len(self._abandoned) > self._lanes:
+            self._free.put_nowait(None)
+        self._abandoned.discard(call)
+        measures.ABANDONED.dec()
+        if not call.cancelled() and call.exception() is None:
+            call.result()[0].pgconn.finish()
 
     async def close(self) -> None:
-        while not self._free.empty():
-            connection = self._free.get_nowait()
-            if connection is not None:
-                await connection.close()
+        """Drop every connection, those of abandoned calls too."""
+        for call in self._abandoned:
+            call.cancel()
+        if self._abandoned:
+            await asyncio.wait(self._abandoned)
+        self._give_up_idle()
 
 
-async def _end(task: "asyncio.Task[tuple[Connection, Any]]") -> None:
-    await asyncio.wait({task})
-    if not task.cancelled() and task.exception() is None:
-        await task.result()[0].close()
+def _has_ended(connection: Connection) -> bool:
+    """Whether the server has closed a connection that nobody uses: only then is there something to be read."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poll.poll(0))

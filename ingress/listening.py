@@ -6,6 +6,8 @@ without an answer: nothing was taken from it. Who does not read its answers is c
 """
 
 import asyncio
+import ipaddress
+import os
 import resource
 import socket
 import ssl
@@ -28,8 +30,8 @@ HEAD_MAX_BYTES: Final = 64 * 1024
 BACKLOG: Final = 1024
 OTHER_FILES: Final = 256
 """Descriptors for all but callers: brokers, database, health port, libraries."""
-FINISH_SECONDS: Final = 20.0
-"""How long requests in flight may take to finish when the process leaves: a write waits for at most 15 s."""
+FINISH_MARGIN_SECONDS: Final = 2.0
+"""For so much longer than a request may take, a process that leaves waits for those in flight."""
 SOFTWARE: Final = "allocations"
 
 _log = logger("ingress")
@@ -113,7 +115,7 @@ class _Runner(web.AppRunner):
             max_field_size=HEADER_MAX_BYTES,
             max_headers=HEADERS_MAX,
             max_line_size=HEADER_MAX_BYTES,
-            shutdown_timeout=FINISH_SECONDS,
+            shutdown_timeout=settings.answer_timeout_seconds + FINISH_MARGIN_SECONDS,
         )
         self._settings = settings
 
@@ -125,6 +127,32 @@ class _Runner(web.AppRunner):
             request_factory=theirs.request_factory,
             **theirs._kwargs,  # noqa: SLF001 - what `Application` adds to ours
         )
+
+
+def check_plaintext(settings: IngressSettings) -> None:
+    """Raises OperatorError when others than this machine would be spoken to without TLS (contract, section 4)."""
+    if settings.tls_certificate_file is not None or settings.allow_plaintext:
+        return
+    if open_to_others := [each for each in _hosts(settings) if not _is_loopback(each)]:
+        raise OperatorError(
+            f"without TLS this process may not listen on {open_to_others[0]}, which other machines reach: set "
+            "INGRESS_TLS_CERTIFICATE_FILE and INGRESS_TLS_KEY_FILE, listen on 127.0.0.1, or, only where TLS ends in "
+            "front of it, set INGRESS_ALLOW_PLAINTEXT=true"
+        )
+
+
+def _hosts(settings: IngressSettings) -> list[str]:
+    if settings.listen_fd is not None:
+        with socket.socket(fileno=os.dup(settings.listen_fd)) as inherited:
+            return [] if inherited.family == socket.AF_UNIX else [inherited.getsockname()[0]]
+    found = socket.getaddrinfo(settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return [str(each[4][0]) for each in found]
+
+
+def _is_loopback(host: str) -> bool:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
 
 
 @asynccontextmanager

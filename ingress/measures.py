@@ -17,6 +17,11 @@ UNAUTHORIZED: Final = Counter("ingress_unauthorized", "Requests denied, by reaso
 CONNECTIONS: Final = Gauge("ingress_connections", "Open connections")
 CLOSED: Final = Counter("ingress_connections_closed", "Connections closed without an answer, by reason", ["reason"])
 MALFORMED: Final = Counter("ingress_malformed_requests", "Requests that are no HTTP, answered 400")
+FOREIGN_NOTIFICATIONS: Final = Counter("ingress_foreign_notifications", "Notifications that can not be read")
+NOT_PRUNED: Final = Counter("ingress_prune_failures", "Times that used tokens could not be deleted")
+ABANDONED: Final = Gauge(
+    "ingress_database_calls_abandoned", "Calls that Postgres has not answered yet and nobody waits for any more"
+)
 _OUTCOMES: Final = Counter("ingress_outcomes", "Outcomes of writes, by how they were learned: told or read", ["by"])
 TOLD: Final = _OUTCOMES.labels("told")
 READ: Final = _OUTCOMES.labels("read")

@@ -26,12 +26,16 @@ class Merged(Generic[K, R]):
         self._company = Company(gather_seconds)
 
     async def __call__(self, item: K) -> R:
+        return await self.ask(item)
+
+    def ask(self, item: K) -> "asyncio.Future[R]":
+        """A future for the item's result, which its owner may give up."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._company.came(len(self._waiting))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
-        return await future
+        return future
 
     async def _run(self) -> None:
         while self._waiting:

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
-from ingress.context import ACCESS, LISTS, ROWS, SETTINGS, SLOTS
+from ingress.context import ACCESS, LISTS, ROWS, SETTINGS, SLOTS, SUBMISSION
 from ingress.database import Connection
 from ingress.problems import ProblemError, bad_request, not_found, unavailable
 from ingress.requests import path_id
@@ -72,10 +72,11 @@ class ListQuery(BaseModel):
 
 async def get_allocation(request: web.Request) -> web.Response:
     caller = request.app[ACCESS].reader(request)
+    deadline = request.app[SUBMISSION].deadline()
     with request.app[SLOTS]:
         _check_enterprise(request)
         allocation_id = path_id(request, Kind.ALLOCATION)
-        await request.app[ACCESS].claim(caller)
+        await request.app[ACCESS].claim(caller, deadline)
         try:
             row = await request.app[ROWS].allocation(allocation_id)
         except UnavailableError as error:
@@ -87,10 +88,11 @@ async def get_allocation(request: web.Request) -> web.Response:
 
 async def list_allocations(request: web.Request) -> web.Response:
     caller = request.app[ACCESS].reader(request)
+    deadline = request.app[SUBMISSION].deadline()
     with request.app[SLOTS]:
         _check_enterprise(request)
         query = _query(request)
-        await request.app[ACCESS].claim(caller)
+        await request.app[ACCESS].claim(caller, deadline)
         partner_id = request.app[SETTINGS].partner_id
         try:
             rows = await request.app[LISTS].run(lambda connection: _load(connection, query, partner_id))

@@ -23,13 +23,23 @@ class OperatorToken(BaseModel):
 
 
 def load_operator_tokens(file: Path | None) -> list[OperatorToken]:
-    """The tokens of a file; none without one. Raises OperatorError when the file is no list of tokens."""
+    """The tokens of a file; none without one. Raises OperatorError when the file is no list of tokens.
+
+    What stands in the file is never repeated: it may be a token where its hash belongs.
+    """
     if file is None:
         return []
     try:
         return TypeAdapter(list[OperatorToken]).validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise OperatorError(f"{file} is no list of operator tokens: {error}") from error
+    except OSError as error:
+        raise OperatorError(f"{file} can not be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise OperatorError(f"{file} is no list of operator tokens: {_faults(error)}") from None
+
+
+def _faults(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[:3]
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in first)
 
 
 def find_operator(tokens: list[OperatorToken], authorization: str | None) -> OperatorToken | None:

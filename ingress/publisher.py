@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from ingress.patience import Patience
+from ingress.deadlines import Deadlines
 from schemas.commands import Command
 from schemas.records import Position, encode_command, key_of
 from schemas.topics import partition_of
@@ -40,8 +40,9 @@ class OutcomePendingError(Exception):
 class Publisher:
     """One idempotent producer, replaced after an error that it would not get over."""
 
-    def __init__(self, settings: ServiceSettings, partitions: int, health: Health) -> None:
+    def __init__(self, settings: ServiceSettings, partitions: int, deadlines: Deadlines, health: Health) -> None:
         self._settings = settings
+        self._deadlines = deadlines
         self._partitions = partitions
         self._health = health
         self._topic = settings.topics.commands
@@ -67,18 +68,18 @@ class Publisher:
     def partition_of(self, allocation_id: str) -> int:
         return partition_of(key_of(allocation_id), self._partitions)
 
-    async def publish(self, command: Command, traceparent: str, patience: Patience) -> Position:
-        """Publish a command, once; gives its place in the log, unless `patience` ends before it is acknowledged.
+    async def publish(self, command: Command, traceparent: str, deadline: float) -> Position:
+        """Publish a command, once; gives its place in the log, if it is acknowledged before the deadline.
 
         Raises NotPublishedError when it is certain that it is not in the log, OutcomePendingError when nothing is.
         """
         sent_at = time.time()
-        acknowledgement = self._watch(command.command_id, await self._send(command, traceparent))
+        acknowledgement = self._watch(command.command_id, await self._send(command, traceparent, deadline))
         try:
-            metadata = await patience.wait(acknowledgement)
+            metadata = await self._deadlines.wait(acknowledgement, deadline)
         except TimeoutError:
             raise OutcomePendingError("no acknowledgement yet") from None
-        except KafkaError as error:
+        except Exception as error:
             self._renew_after(error)
             raise OutcomePendingError(str(error)) from error
         if metadata.offset < 0 or metadata.timestamp_type != LOG_APPEND_TIME:
@@ -104,12 +105,15 @@ class Publisher:
         sent.add_done_callback(settle)
         return acknowledgement
 
-    async def _send(self, command: Command, traceparent: str) -> "asyncio.Future[RecordMetadata]":
+    async def _send(self, command: Command, traceparent: str, deadline: float) -> "asyncio.Future[RecordMetadata]":
         """Hand the record to the producer. An error here, and only here, means that it was not published."""
         if self._producer is None:
             raise NotPublishedError("no connection to Kafka")
+        now = asyncio.get_running_loop().time()
+        if now >= deadline:
+            raise NotPublishedError("no time is left for it")
         try:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout_at(min(now + SEND_SECONDS, deadline)):
                 acknowledged: asyncio.Future[RecordMetadata] = await self._producer.send(
                     self._topic,
                     encode_command(command),
@@ -120,7 +124,7 @@ class Publisher:
                 return acknowledged
         except TimeoutError:
             raise NotPublishedError("Kafka does not answer") from None
-        except KafkaError as error:
+        except Exception as error:
             self._renew_after(error)
             raise NotPublishedError(str(error)) from error
 
@@ -137,8 +141,8 @@ class Publisher:
         )
         asyncio.get_running_loop().call_later(CLOCK_MEMORY_SECONDS, self._health.well, "clock")
 
-    def _renew_after(self, error: KafkaError) -> None:
-        if error.retriable or self._renewal is not None:
+    def _renew_after(self, error: Exception) -> None:
+        if self._renewal is not None or (isinstance(error, KafkaError) and error.retriable):
             return
         _log.error("producer_broken", error=str(error))
         broken, self._producer = self._producer, None
@@ -149,8 +153,8 @@ class Publisher:
         while self._producer is None:
             try:
                 self._producer = await self._new_producer()
-            except (KafkaError, OSError) as error:
-                _log.warning("producer_waits", error=str(error))
+            except Exception as error:  # noqa: BLE001 - without a producer nothing can be published
+                _log.warning("producer_waits", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(RENEW_SECONDS)
         self._renewal = None
         _log.info("producer_renewed")
@@ -176,5 +180,5 @@ class Publisher:
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await producer.stop()
-        except (TimeoutError, KafkaError) as error:
+        except Exception as error:  # noqa: BLE001 - it is given up, whatever it says
             _log.warning("producer_not_flushed", error=str(error), unacknowledged=len(self._unacknowledged))

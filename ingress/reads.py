@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from ingress.answers import answer, current, proof
-from ingress.context import ACCESS, IDENTITY, ROWS, SETTINGS, SLOTS, SUBMISSION
+from ingress.context import ACCESS, IDENTITY, OUTCOMES, ROWS, SETTINGS, SLOTS, SUBMISSION
 from ingress.problems import bad_request, not_found, outcome_pending, pruned, unavailable
 from ingress.requests import path_id
 from schemas.fields import is_text
@@ -14,13 +14,14 @@ from service.errors import UnavailableError
 
 async def status(request: web.Request, *, kind: Kind) -> web.Response:
     caller = request.app[ACCESS].reader(request)
+    deadline = request.app[SUBMISSION].deadline()
     with request.app[SLOTS]:
         allocation_id = path_id(request, kind)
         position = _position(request)
-        await request.app[ACCESS].claim(caller)
+        await request.app[ACCESS].claim(caller, deadline)
         request["log"] = {"allocation_id": allocation_id, "caller": caller.name}
         if position is not None:
-            return await _at(request, kind, allocation_id, position)
+            return await _at(request, kind, allocation_id, position, deadline)
         try:
             row = await request.app[ROWS].allocation(allocation_id)
         except UnavailableError as error:
@@ -30,13 +31,17 @@ async def status(request: web.Request, *, kind: Kind) -> web.Response:
         return current(row)
 
 
-async def _at(request: web.Request, kind: Kind, allocation_id: str, position: Position) -> web.Response:
+async def _at(
+    request: web.Request, kind: Kind, allocation_id: str, position: Position, deadline: float
+) -> web.Response:
     """The outcome of the command at a position: what its write would have been answered."""
     command_id = request.query.get("commandId")
     headers = proof(command_id or "", position)
-    submission = request.app[SUBMISSION]
-    row = await submission.outcome_at(position, headers)
-    if row is None and await submission.is_pruned(position, headers):
+    try:
+        row, is_pruned = await request.app[OUTCOMES].at(position, deadline)
+    except TimeoutError as error:
+        raise outcome_pending(headers) from error
+    if row is None and is_pruned:
         raise pruned(headers)
     if row is None or (command_id is not None and not row.is_of(command_id)):
         raise outcome_pending(headers)

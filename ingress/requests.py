@@ -41,11 +41,11 @@ class Slots:
         self._taken -= 1
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, deadline: float) -> bytes:
     """Raises ProblemError: 413 over 64 KiB, 408 when it does not come, 400 when it breaks off."""
     if (request.content_length or 0) > BODY_MAX_BYTES:
         raise _too_large()
-    seconds = request.app[RECEIVE_SECONDS]
+    seconds = min(request.app[RECEIVE_SECONDS], deadline - asyncio.get_running_loop().time())
     try:
         if request.content.is_eof():  # it came with the head, as nearly all do: nothing to wait for
             return await request.read()
@@ -56,20 +56,20 @@ async def read_body(request: web.Request) -> bytes:
     except (ConnectionError, web.RequestPayloadError):
         raise ProblemError(400, "incomplete", "the body broke off") from None
     except TimeoutError:
-        raise ProblemError(408, "too_slow", f"the body did not come within {seconds:g} s") from None
+        raise ProblemError(408, "too_slow", f"the body did not come within {seconds:.1f} s") from None
 
 
 def _too_large() -> ProblemError:
     return ProblemError(413, "too_large", f"the body is over {BODY_MAX_BYTES} bytes")
 
 
-async def read_model(request: web.Request, model: type[M]) -> M:
+async def read_model(request: web.Request, model: type[M], deadline: float) -> M:
     """The body as a model. Raises ProblemError: 400 with the fields that are wrong, 413, 415, 408."""
     if not _JSON.fullmatch(request.content_type.lower()):
         raise ProblemError(415, "not_json", "the content type must be application/json")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise ProblemError(415, "compressed", "the body must not be compressed")
-    body = await read_body(request)
+    body = await read_body(request, deadline)
     try:
         return model.model_validate(strict_json.loads(body))
     except (strict_json.NotJsonError, ValidationError) as error:

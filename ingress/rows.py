@@ -1,4 +1,4 @@
-"""What the ingress reads from the tables, in merged queries: outcomes by position, allocations by id."""
+"""Rows as the ingress reads them: what became of a command, and allocations by id, in merged queries."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -71,26 +71,7 @@ class Rows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.outcome: Merged[tuple[int, int], OutcomeRow | None] = Merged(self._outcomes, MERGED_MAX)
         self.allocation: Merged[str, AllocationRow | None] = Merged(self._allocations, MERGED_MAX)
-
-    async def is_pruned(self, partition: int, offset: int) -> bool:
-        """Whether a journal row may be missing because it was pruned."""
-
-        async def query(connection: Connection) -> bool:
-            cursor = await connection.execute(_SQL["is_pruned"], {"partition": partition, "offset": offset})
-            return await cursor.fetchone() is not None
-
-        return await self._database.run(query)
-
-    async def _outcomes(self, positions: Sequence[tuple[int, int]]) -> list[OutcomeRow | None]:
-        async def query(connection: Connection) -> dict[tuple[int, int], OutcomeRow]:
-            asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
-            cursor = await connection.execute(_SQL["outcomes"], asked)
-            return {(row[0], row[1]): outcome_row(row) for row in await cursor.fetchall()}
-
-        found = await self._database.run(query)
-        return [found.get(position) for position in positions]
 
     async def _allocations(self, ids: Sequence[str]) -> list[AllocationRow | None]:
         async def query(connection: Connection) -> dict[str, AllocationRow]:
@@ -102,8 +83,8 @@ class Rows:
 
 
 def outcome_row(row: Sequence[Any]) -> OutcomeRow:
-    """A row with the columns of outcomes.sql, in their order."""
-    command_id, allocation_id, kind, verb, outcome, reason, status, version, dead_letter, *content = row[2:]
+    """A row with the columns of outcomes.sql from the command id on, in their order."""
+    command_id, allocation_id, kind, verb, outcome, reason, status, version, dead_letter, *content = row
     return OutcomeRow(
         command_id=command_id,
         allocation_id=allocation_id,

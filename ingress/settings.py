@@ -21,6 +21,10 @@ class IngressSettings(ServiceSettings):
     listen_fd: int | None = Field(None, description="an inherited listening socket to use instead of host and port")
     tls_certificate_file: Path | None = Field(None, description="certificate chain; with it the ingress speaks HTTPS")
     tls_key_file: Path | None = Field(None, description="the certificate's key")
+    allow_plaintext: bool = Field(
+        default=False,
+        description="speak HTTP on an address that other machines reach; only where TLS ends in front of this process",
+    )
     base_path: BasePath = Field("/bitgo/v1", description="prefix of the endpoints that BitGo calls")
     enterprise_id: str = Field(
         min_length=1, description="our enterprise id at BitGo, in the paths of the read endpoints"
@@ -44,7 +48,9 @@ class IngressSettings(ServiceSettings):
     deallocations_after_final: AfterFinal = Field(
         AfterFinal.REISSUE, description="reserve of a cleared or released deallocation"
     )
-    answer_timeout_seconds: float = Field(10.0, gt=0, le=15, description="how long a write waits for its outcome")
+    answer_timeout_seconds: float = Field(
+        10.0, gt=0, le=15, description="how long a write may take, from its head to its answer"
+    )
     connections_max: int = Field(2000, ge=1, description="above it a new connection is closed at once")
     receive_seconds: float = Field(
         10.0,

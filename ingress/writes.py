@@ -15,31 +15,33 @@ from schemas.words import Kind, Verb
 
 async def reserve(request: web.Request, *, kind: Kind) -> web.Response:
     caller = request.app[ACCESS].bitgo(request)
+    deadline = request.app[SUBMISSION].deadline()
     with request.app[SLOTS]:
-        body = await read_model(request, RESERVE_BODIES[kind])
-        return await _submit(request, caller, reserve_command(body, request.app[SETTINGS].after_final(kind)))
+        body = await read_model(request, RESERVE_BODIES[kind], deadline)
+        return await _submit(request, caller, reserve_command(body, request.app[SETTINGS].after_final(kind)), deadline)
 
 
 async def finish(request: web.Request, *, kind: Kind, verb: Verb) -> web.Response:
     """Clear or release. A body is ignored, whatever it is; it must only not be too large."""
     caller = request.app[ACCESS].bitgo(request)
+    deadline = request.app[SUBMISSION].deadline()
     with request.app[SLOTS]:
         allocation_id = path_id(request, kind)
-        await read_body(request)
-        return await _submit(request, caller, finish_command(kind, verb, allocation_id))
+        await read_body(request, deadline)
+        return await _submit(request, caller, finish_command(kind, verb, allocation_id), deadline)
 
 
-async def _submit(request: web.Request, caller: Caller, command: Command) -> web.Response:
+async def _submit(request: web.Request, caller: Caller, command: Command, deadline: float) -> web.Response:
     submission = request.app[SUBMISSION]
     request["log"] = {"allocation_id": command.allocation_id, "command_id": command.command_id}
     submission.check_capacity(command.allocation_id)
-    await request.app[ACCESS].claim(caller)
-    with submission.awaiting(command):
-        position = await submission.publish(command, traceparent(request))
+    await request.app[ACCESS].claim(caller, deadline)
+    with submission.expecting(command):
+        position = await submission.publish(command, traceparent(request), deadline)
         request["log"]["position"] = str(position)
         if wants_async(request):
             return _accepted(request, command, position)
-        row = await submission.outcome_of(command, position)
+        row = await submission.outcome_of(command, position, deadline)
     request["log"]["outcome"] = row.outcome
     sent = command if isinstance(command, Reserve) else None
     return answer(row, position, request.app[SETTINGS].rejected_as, sent)

@@ -25,6 +25,7 @@ from local.servers import Addresses, remember, start_kafka, start_postgres
 from local.supervisor import Change, Supervisor
 from service.membership import remove_members
 from service.migrations import migrate
+from service.postgres_address import check_postgres_address
 from service.settings import DEFAULT_GROUP_ID, ServiceSettings
 from service.topics import ensure_topics
 
@@ -87,6 +88,7 @@ class Stack:
 
     async def _start(self) -> None:
         """1. the folder   2. the servers   3. the tables and topics   4. our processes   5. until all are ready"""
+        _check_address(self._postgres)
         self.data.mkdir(parents=True, exist_ok=True)
         self._exit.callback(release, await hold(self.data / "up", self._report, timeout_seconds=5))
         self._socket = self._exit.enter_context(self._listen())
@@ -269,6 +271,13 @@ class Stack:
         if self._private_key is not None:
             document["privateKeyFile"] = str(self._private_key)
         return document
+
+
+def _check_address(postgres: str) -> None:
+    try:
+        check_postgres_address(postgres)
+    except ValueError as error:
+        raise LocalError(f"--postgres {error}") from None
 
 
 def _pids_of(pids: dict[str, int], names: Collection[str]) -> list[int]:

@@ -15,7 +15,6 @@ from processor.account import Account
 from processor.batch import Batch, Tables, Wanted, Watermark
 from processor.notices import notices
 from processor.rows import changes, state_of
-from schemas.notices import CHANNEL
 from service.postgres import Connection
 from service.sql import statements
 
@@ -80,7 +79,7 @@ async def commit(connection: Connection, batch: Batch) -> None:
     try:
         await connection.execute(
             _SQL["commit"],
-            {"batch": orjson.dumps(changes(batch)).decode(), "channel": CHANNEL, "payloads": list(notices(batch))},
+            {"batch": orjson.dumps(changes(batch)).decode(), "payloads": list(notices(batch))},
         )
     except psycopg.Error as error:
         if error.sqlstate == GUARD_MISSED or error.diag.constraint_name in NEW_ROWS:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import orjson
 
-CHANNEL: Final = "watermark"
 NOTICE_MAX_BYTES: Final = 7_900
 """Postgres carries less than 8,000."""
 POSITIONS_MAX: Final = 100
@@ -63,5 +62,5 @@ def decode_notice(payload: str) -> Notice:
         if not all(len(row) == COLUMNS and isinstance(row[2], str) for row in document["outcomes"]):
             raise ValueError("outcomes with other columns")
         return Notice(next_offsets, document["outcomes"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no notice: {payload:.80}") from error

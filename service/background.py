@@ -22,10 +22,13 @@ RESTARTS: Final = Counter("background_restarts", "Background work that failed an
 _log = logger("background")
 
 
-async def keep_running(task: str, work: Callable[[], Awaitable[None]], health: Health) -> None:
+async def keep_running(
+    task: str, work: Callable[[], Awaitable[None]], health: Health, *, needed_to_be_ready: bool = True
+) -> None:
     """Run `work` for ever: whatever it fails of, it is started again, after a delay that grows to 15 s.
 
     While it fails /readyz says so under the name `task`; `work` itself calls `health.well(task)` when it is well again.
+    A process that can do without it for a while is ready meanwhile, and `degraded`.
     Raises OperatorError and StalledError, which mean that the process must not go on.
     """
     delay = RETRY_FIRST_SECONDS
@@ -38,12 +41,13 @@ async def keep_running(task: str, work: Callable[[], Awaitable[None]], health: H
         except Exception as error:  # noqa: BLE001 - nothing that a server answers ends a process
             if time.monotonic() - started > STEADY_SECONDS:
                 delay = RETRY_FIRST_SECONDS
-            _report(task, error, delay, health)
+            words = _report(task, error, delay)
+            (health.problem if needed_to_be_ready else health.degraded)(task, words)
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_MAX_SECONDS)
 
 
-def _report(task: str, error: Exception, delay: float, health: Health) -> None:
+def _report(task: str, error: Exception, delay: float) -> str:
     words = f"{type(error).__name__}: {str(error).strip() or 'no answer'}"
     if is_passing(error):
         RESTARTS.labels(task, "passing").inc()
@@ -51,4 +55,4 @@ def _report(task: str, error: Exception, delay: float, health: Health) -> None:
     else:
         RESTARTS.labels(task, "unexpected").inc()
         _log.error("background_failed", task=task, error=words, retry_seconds=delay, exc_info=error)
-    health.problem(task, f"{task} failed and is tried again: {words}")
+    return f"{task} failed and is tried again: {words}"

@@ -17,6 +17,7 @@ class Health:
 
     def __init__(self) -> None:
         self._problems: dict[str, str] = {}
+        self._degraded: dict[str, str] = {}
         self.notes: dict[str, Any] = {}
         """What /readyz says besides."""
 
@@ -24,8 +25,13 @@ class Health:
         self._problems[part] = words
         _READY.set(0)
 
+    def degraded(self, part: str, words: str) -> None:
+        """What /readyz says of a process that is ready all the same."""
+        self._degraded[part] = words
+
     def well(self, part: str) -> None:
         self._problems.pop(part, None)
+        self._degraded.pop(part, None)
         _READY.set(not self._problems)
 
     @property
@@ -36,9 +42,12 @@ class Health:
         return web.json_response({"status": "alive"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
+        document: dict[str, Any] = {"status": "not ready" if self._problems else "ready"}
         if self._problems:
-            return web.json_response({"status": "not ready", "problems": self._problems} | self.notes, status=503)
-        return web.json_response({"status": "ready"} | self.notes)
+            document["problems"] = self._problems
+        if self._degraded:
+            document["degraded"] = self._degraded
+        return web.json_response(document | self.notes, status=503 if self._problems else 200)
 
 
 async def _metrics(_request: web.Request) -> web.Response:

@@ -22,7 +22,7 @@ def configure_logs(settings: ServiceSettings, process: str) -> None:
         _add_process(process),
     ]
     render: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
     )

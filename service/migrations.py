@@ -7,6 +7,7 @@ import psycopg
 from yoyo import get_backend, read_migrations
 
 from service.errors import OperatorError
+from service.postgres_address import check_postgres_address
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_lock(hashtext('allocations migrate'))"
@@ -21,8 +22,12 @@ def migrate(url: str) -> list[str]:
     """Apply what is missing; gives the ids that were applied.
 
     The lock is Postgres's own, held by a connection: it goes when the process does, whatever ends it.
-    Raises OperatorError when the database's text is not UTF-8.
+    Raises OperatorError when the database's text is not UTF-8, and for an address that is none.
     """
+    try:
+        check_postgres_address(url)
+    except ValueError as error:
+        raise OperatorError(f"the database's address {error}") from None
     with psycopg.connect(url, autocommit=True, application_name="allocations-migrate") as guard:
         if (encoding := guard.info.parameter_status("server_encoding")) != "UTF8":
             raise OperatorError(f"the database's encoding is {encoding}: create it with ENCODING 'UTF8'")

@@ -21,6 +21,7 @@ WAIT_INTERVAL: Final = 0.1
 
 SERVER_LIMITS: Final[dict[str, str]] = {
     "idle_in_transaction_session_timeout": "2s",
+    "idle_session_timeout": "0",
     "lock_timeout": "3s",
     "statement_timeout": "0",
     "transaction_timeout": "5s",

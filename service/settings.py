@@ -4,10 +4,11 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
-from pydantic_settings import BaseSettings
+from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.topics import Topics
+from service.postgres_address import check_postgres_address
 
 DEFAULT_GROUP_ID: Final = "allocations-processor"
 """The consumer group of the processors."""
@@ -17,6 +18,10 @@ TopicPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,100}$
 
 
 class ServiceSettings(BaseSettings):
+    """Errors never show what was given: it may be a secret in the wrong place."""
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
+
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma-separated")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how the brokers are spoken to"
@@ -44,6 +49,12 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="the least severe lines to write"
     )
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _address(cls, value: SecretStr) -> SecretStr:
+        check_postgres_address(value.get_secret_value())
+        return value
 
     @property
     def topics(self) -> Topics:

@@ -160,6 +160,21 @@ CREATE TABLE token_claim (
 CREATE INDEX token_claim_by_expiry ON token_claim (expires_at);
 COMMENT ON TABLE token_claim IS 'Tokens that were used; pruned after they expire (decision 11)';
 
+CREATE TABLE notification_channel (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    name text NOT NULL
+);
+INSERT INTO notification_channel (name) VALUES ('outcomes_' || replace(gen_random_uuid()::text, '-', ''));
+COMMENT ON TABLE notification_channel IS
+'A secret: any role may listen to a channel and send on it, if it knows its name (record 0020)';
+
+CREATE FUNCTION listen_to_outcomes() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('LISTEN %I', (SELECT name FROM notification_channel));
+END
+$$;
+COMMENT ON FUNCTION listen_to_outcomes IS 'LISTEN, without the name of the channel in pg_stat_activity';
+
 CREATE FUNCTION require_rows(matched bigint, expected integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF matched <> expected THEN
@@ -249,14 +264,14 @@ $$;
 COMMENT ON FUNCTION save_batch IS
 'Everything that a batch changes. Raises AL001, or a unique violation, when a row is not as the decisions found it';
 
-CREATE PROCEDURE commit_batch(changes jsonb, channel text, payloads text[]) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE commit_batch(changes jsonb, payloads text[]) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM save_batch(changes);
     COMMIT;
     -- A lost notification costs a poll: it neither waits for the disk, nor is it tried while the queue is nearly full.
     PERFORM set_config('synchronous_commit', 'off', true);
     IF pg_notification_queue_usage() < 0.9 THEN
-        PERFORM pg_notify(channel, payload) FROM unnest(payloads) AS payload;
+        PERFORM pg_notify((SELECT name FROM notification_channel), payload) FROM unnest(payloads) AS payload;
     END IF;
 END
 $$;

@@ -16,9 +16,15 @@ LANES = 3
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(ServiceSettings(postgres_url=database_url), NAME, lanes=LANES)
+    """Without the server's own limits on time."""
+    database = Database(ServiceSettings(postgres_url=database_url), NAME, lanes=LANES, limits={})
     yield database
     await database.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingress.database.ANSWER_SECONDS", 0.3)
 
 
 async def backend(connection: Connection) -> int:
@@ -44,22 +50,83 @@ async def test_the_connection_that_was_used_last_is_used_next(database: Database
     assert 1 == len({await database.run(backend) for _ in range(4)})
 
 
-async def test_after_one_failure_every_connection_is_made_anew(database: Database, database_url: str) -> None:
+async def test_an_idle_connection_that_the_server_ended_fails_nobody(database: Database, database_url: str) -> None:
     before = await all_lanes(database)
     end_all(database_url)
-    with pytest.raises(UnavailableError):
-        await database.run(backend)
+    await asyncio.sleep(0.1)
     after = await all_lanes(database)
     assert LANES == len(after)
     assert not before & after
 
 
-async def test_a_call_that_takes_too_long_is_cut_off(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def slow(connection: Connection) -> None:
-        await connection.execute("SELECT pg_sleep(2)")
+async def test_after_one_failure_every_connection_is_made_anew(database: Database) -> None:
+    async def fails(connection: Connection) -> None:
+        await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    with monkeypatch.context() as impatient:
-        impatient.setattr("ingress.database.ANSWER_SECONDS", 0.2)
+    before = await all_lanes(database)
+    with pytest.raises(UnavailableError):
+        await database.run(fails)
+    after = await all_lanes(database)
+    assert LANES == len(after)
+    assert not before & after
+
+
+async def test_whatever_postgres_refuses_is_unavailable(database: Database) -> None:
+    async def refused(connection: Connection) -> None:
+        await connection.execute("SELECT * FROM somewhere_else")
+
+    with pytest.raises(UnavailableError, match="does not exist"):
+        await database.run(refused)
+    assert LANES == len(await all_lanes(database))
+
+
+async def slow(connection: Connection) -> None:
+    await connection.execute("SELECT pg_sleep(60)")
+
+
+def backends(database_url: str) -> int:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (NAME,)
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_call_that_takes_too_long_goes_on_without_its_caller_and_another_takes_its_place(
+    database: Database, database_url: str
+) -> None:
+    with pytest.raises(UnavailableError, match="in time"):
+        await database.run(slow)
+    assert LANES == len(await all_lanes(database))
+    assert LANES + 1 == backends(database_url)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_however_many_calls_are_abandoned_connections_are_bounded_and_come_back(
+    database: Database, database_url: str
+) -> None:
+    for _ in range(2 * LANES):
         with pytest.raises(UnavailableError, match="in time"):
             await database.run(slow)
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="every connection waits"):
+            await database.run(backend)
+    assert 2 * LANES == backends(database_url)
+    end_all(database_url)
+    await asyncio.sleep(0.2)
     assert LANES == len(await all_lanes(database))
+    assert LANES == backends(database_url)
+    assert [await database.run(backend)]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_at_the_end_abandoned_calls_are_dropped_and_not_cancelled(database: Database, database_url: str) -> None:
+    """The server goes on with them: it was not asked to stop."""
+    with pytest.raises(UnavailableError, match="in time"):
+        await database.run(slow)
+    async with asyncio.timeout(1):
+        await database.close()
+    assert 1 == backends(database_url)
+    end_all(database_url)

@@ -11,7 +11,7 @@ from processor.apply import Applier, ForeignRecordError, GapError
 from processor.batch import Record
 from processor.journal import FIRST_HASH, JournalRow
 from processor.tables import OutdatedError
-from schemas.notices import CHANNEL, decode_notice
+from schemas.notices import decode_notice
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command
 from schemas.words import Kind, Outcome, Verb
@@ -115,7 +115,7 @@ async def test_a_commit_is_guarded_by_what_was_loaded(
     batch = await decided(connection, records)
     await connection.execute(meddling.encode())
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         with pytest.raises(OutdatedError):
             await commit(connection, batch)
         assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
@@ -154,7 +154,7 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
         await connection.execute("INSERT INTO watermark VALUES (%s, %s, %s)", (partition, far, FIRST_HASH))
     records = [Record(partition, far, NOON, b"key", b"\x00", []) for partition in range(many)]
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         await commit(connection, await decided(connection, records, many))
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=2)]
     told = {partition for notice in notices for partition in notice.next_offsets}

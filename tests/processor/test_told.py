@@ -6,7 +6,7 @@ from ingress.rows import OutcomeRow, outcome_row
 from processor.apply import Applier
 from processor.notices import TOLD_MAX
 from schemas.commands import Command
-from schemas.notices import CHANNEL, decode_notice
+from schemas.notices import decode_notice
 from schemas.words import Kind, Verb
 from service.postgres import Connection
 from service.sql import statements
@@ -31,11 +31,11 @@ async def test_it_is_what_would_be_read(mine: Applier, connection: Connection, l
     half = len(commands) // 2
     batches = [commands[:half], *[[command] for command in commands[half:]]]
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         for batch in batches:
             await mine([log.append(command) for command in batch])
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
-    told = {(row[0], row[1]): outcome_row(row) for notice in notices for row in notice.outcomes}
+    told = {(row[0], row[1]): outcome_row(row[2:]) for notice in notices for row in notice.outcomes}
     assert {command.command_id for command in commands} == {row.command_id for row in told.values()}
     assert await read(connection, list(told)) == told
     assert 8 <= len({(row.outcome, row.reason, row.status_after) for row in told.values()})
@@ -44,13 +44,13 @@ async def test_it_is_what_would_be_read(mine: Applier, connection: Connection, l
 async def read(connection: Connection, positions: list[tuple[int, int]]) -> dict[tuple[int, int], OutcomeRow]:
     asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
     cursor = await connection.execute(statements("ingress")["outcomes"], asked)
-    return {(row[0], row[1]): outcome_row(row) for row in await cursor.fetchall()}
+    return {(row[0], row[1]): outcome_row(row[4:]) for row in await cursor.fetchall()}
 
 
 async def test_what_was_parked_is_read(mine: Applier, log: Log, database_url: str) -> None:
     """Its proof are its bytes."""
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         await mine([log.append_raw(1, b"key", b"\x00")])
         [notice] = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     assert ({1: 1}, []) == (notice.next_offsets, notice.outcomes)
@@ -58,7 +58,7 @@ async def test_what_was_parked_is_read(mine: Applier, log: Log, database_url: st
 
 async def test_a_large_batch_tells_of_positions_only(mine: Applier, log: Log, database_url: str) -> None:
     async with await opened(database_url) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
+        await listener.execute("SELECT listen_to_outcomes()")
         await mine([log.append(reserve()) for _ in range(TOLD_MAX + 1)])
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     assert [[]] == [notice.outcomes for notice in notices]

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from bitgo.client import reserve_body
+from bitgo.client import Reply, reserve_body
 from schemas.words import Kind, Status, Verb
 from tests.system.conftest import Site, ask
 
@@ -30,6 +30,26 @@ async def test_an_id_is_not_found_under_the_other_kinds_path_and_no_tombstone_is
         assert (await site.bitgo.finish(OTHER[kind], verb, body[f"{kind}Id"])).status == 404
     assert (await site.bitgo.status(OTHER[kind], body[f"{kind}Id"])).status == 404
     assert status == (await site.bitgo.status(kind, body[f"{kind}Id"])).body["status"]
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_a_404_does_not_tell_that_the_id_exists_under_the_other_kind(site: Site, kind: Kind) -> None:
+    """Answer and names of headers are those of an id that nobody ever used; the rest differs for each request."""
+    body, unknown = await site.bring(kind, Status.CLEARED), str(uuid.uuid4())
+    for verb in (Verb.CLEAR, Verb.RELEASE):
+        _same(*[await site.bitgo.finish(OTHER[kind], verb, each) for each in (body[f"{kind}Id"], unknown)])
+        accepted = [
+            await site.bitgo.finish(OTHER[kind], verb, each, Prefer="respond-async")
+            for each in (body[f"{kind}Id"], unknown)
+        ]
+        _same(*[await site.bitgo.call("GET", each.headers["Location"]) for each in accepted])
+    _same(*[await site.bitgo.status(OTHER[kind], each) for each in (body[f"{kind}Id"], str(uuid.uuid4()))])
+
+
+def _same(one: Reply, other: Reply) -> None:
+    assert 404 == one.status
+    assert "Allocation-Version" not in one.headers
+    assert (one.status, one.body, one.headers.keys()) == (other.status, other.body, other.headers.keys())
 
 
 @pytest.mark.parametrize("status", Status)

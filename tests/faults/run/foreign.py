@@ -13,7 +13,7 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.notices import CHANNEL, COLUMNS
+from schemas.notices import COLUMNS
 from schemas.records import encode_command, key_of
 from schemas.topics import Topics, partition_of
 from tests.checker.dead_letters import FOREIGN_HEADER
@@ -151,7 +151,7 @@ async def _channels(stage: Stage) -> list[str]:
             rows = await (await connection.execute("SELECT name FROM notification_channel")).fetchall()
         except psycopg.errors.UndefinedTable:
             rows = []
-    return [CHANNEL, *(row[0] for row in rows)]
+    return ["watermark", *(row[0] for row in rows)]
 
 
 def _lies(random: Random, partitions: int) -> Iterator[str]:
