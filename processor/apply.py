@@ -11,7 +11,6 @@ from processor.batch import Batch, Read, Record, Tables, Wanted, Watermark, read
 from processor.policy import PolicySettings
 from processor.recent import Recent
 from processor.store import Connection, NewAccountError, OutdatedError
-from service.batches import Unreadable
 from service.log_checks import is_same_record
 from service.logs import logger
 from service.postgres import KEYED, connect
@@ -175,9 +174,7 @@ def _decide_on_recent(reads: Sequence[Read], asked: Wanted, policy: PolicySettin
 
 
 def read_readable(record: Record, partitions: int) -> Read:
-    """Raises UnreadableRecordError, and what `read` raises."""
-    if isinstance(record.value, Unreadable):
-        raise UnreadableRecordError(record.value.reason)
+    """Raises what `read` raises."""
     return read(record, partitions)
 
 

@@ -16,7 +16,7 @@ from processor.transport import App
 from service.errors import StalledError
 from service.failures import is_passing
 from service.health import Health
-from service.kafka import reader
+from service.kafka import commands_reader
 from service.logs import logger
 from service.postgres import connect
 from service.sql import statements
@@ -54,7 +54,7 @@ class Progress:
             try:
                 async with (
                     await connect(self._settings, "allocations-progress") as connection,
-                    reader(self._settings) as consumer,
+                    commands_reader(self._settings) as consumer,
                 ):
                     await self._look_often(connection, consumer)
             except Exception as error:

@@ -1,10 +1,12 @@
 """A foreign client of Kafka: writes batches of bytes that our own producers never would."""
 
+import gzip
 import struct
 from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.codec import lz4_encode, snappy_encode, zstd_encode
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
@@ -21,12 +23,12 @@ class RefusedError(Exception):
 
 
 CRC_AT, ATTRIBUTES_AT = 17, 21
-SNAPPY = 2
+CODECS = GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 
 
 def batch(*records: Record) -> bytes:
     """A batch in Kafka's format. Names are put in afterwards, because the builder takes text only."""
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1_000_000)
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1_000_000_000)
     names: list[bytes] = []
     for offset, (key, value, headers) in enumerate(records):
         places = [(_place(len(names) + n, len(name)), content) for n, (name, content) in enumerate(headers)]
@@ -45,19 +47,24 @@ def _place(number: int, length: int) -> str:
     return text.ljust(length, "~")
 
 
-def snappy(plain: bytes) -> bytes:
-    """The batch, packed by a codec that is not installed here: Java's framing around one literal."""
+def compressed(plain: bytes, codec: int) -> bytes:
+    """The batch with its records compressed as Kafka's own clients do it; snappy in Java's framing."""
     records = plain[HEADER_BYTES:]
-    size, rest = bytearray(), len(records)
-    while rest > 0x7F:
-        size.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    literal = bytes([*size, rest, 61 << 2]) + struct.pack("<H", len(records) - 1) + records
-    packed = b"\x82SNAPPY\x00" + struct.pack(">iii", 1, 1, len(literal)) + literal
+    if codec == GZIP:
+        content = gzip.compress(records)
+    elif codec == SNAPPY:
+        content = snappy_encode(records)
+    else:
+        content = {LZ4: lz4_encode, ZSTD: zstd_encode}[codec](records)
+    return with_content(plain, codec, content)
+
+
+def with_content(plain: bytes, codec: int, content: bytes) -> bytes:
+    """The batch with other bytes in the place of its records."""
     head = bytearray(plain[:HEADER_BYTES])
-    head[8:12] = struct.pack(">i", HEADER_BYTES - 12 + len(packed))
-    head[ATTRIBUTES_AT : ATTRIBUTES_AT + 2] = struct.pack(">h", SNAPPY)
-    return sealed(bytes(head) + packed)
+    head[8:12] = struct.pack(">i", HEADER_BYTES - 12 + len(content))
+    head[ATTRIBUTES_AT : ATTRIBUTES_AT + 2] = struct.pack(">h", codec)
+    return sealed(bytes(head) + content)
 
 
 def sealed(raw: bytes) -> bytes:
