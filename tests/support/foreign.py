@@ -1,10 +1,14 @@
 """A foreign client of Kafka: writes batches of bytes that our own producers never would."""
 
+import asyncio
 import gzip
 import struct
-from collections.abc import Sequence
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.codec import lz4_encode, snappy_encode, zstd_encode
 from aiokafka.protocol.produce import ProduceRequest
@@ -69,6 +73,46 @@ def with_content(plain: bytes, codec: int, content: bytes) -> bytes:
 
 def sealed(raw: bytes) -> bytes:
     return raw[:CRC_AT] + struct.pack(">I", calc_crc32c(raw[ATTRIBUTES_AT:])) + raw[ATTRIBUTES_AT:]
+
+
+@asynccontextmanager
+async def transaction(kafka: str, *, commit: bool) -> AsyncIterator[AIOKafkaProducer]:
+    """A transaction of a producer of its own, ended as it is said."""
+    producer = await _begun(kafka)
+    try:
+        yield producer
+        await (producer.commit_transaction() if commit else producer.abort_transaction())
+    finally:
+        await producer.stop()
+
+
+async def leave_open(kafka: str, topic: str, partition: int, value: bytes) -> int:
+    """Write in a transaction that nobody ends before its timeout of a quarter of an hour; gives the offset."""
+    producer = await _begun(kafka)
+    sent = await producer.send_and_wait(topic, value, b"key", partition)
+    await producer._sender.close()  # without `stop`, which would end the transaction
+    await producer.client.close()
+    producer._closed = True
+    return int(sent.offset)
+
+
+async def _begun(kafka: str) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, transactional_id=f"foreign-{uuid.uuid4()}", transaction_timeout_ms=900_000
+    )
+    await producer.start()
+    await producer.begin_transaction()
+    return producer
+
+
+async def add_nothing(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    """Let a partition take part in the transaction, so that it gets a marker, without a record."""
+    where = TopicPartition(topic, partition)
+    producer._txn_manager.maybe_add_partition_to_txn(where)
+    producer._txn_manager.notify_task_waiter()
+    async with asyncio.timeout(10):
+        while where not in producer._txn_manager.txn_partitions:
+            await asyncio.sleep(0.05)
 
 
 async def append(kafka: str, topic: str, partition: int, raws: Sequence[bytes]) -> int:
