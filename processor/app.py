@@ -51,7 +51,7 @@ class _Processor:
         self._health = health
         self._applier = Applier(settings, identity.partitions, settings.policy)
         self._app = _faust_app(settings)
-        self._app.positions = self._positions
+        self._app.positions, self._app.health = self._positions, health
         self._pump = Pump(settings.topics.commands, self._applier, self._rewind, health)
         self._app.has_room, self._app.room = self._pump.has_room, self._pump.room
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()

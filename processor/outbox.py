@@ -27,11 +27,12 @@ from schemas.words import ParkReason
 from service.kafka import last_sources
 from service.sql import statements
 
-EVENTS_AT_ONCE: Final = 500
-"""Of each partition, as are the next."""
-DEAD_LETTERS_AT_ONCE: Final = 50
+RECORDS_AT_ONCE: Final = 500
+"""Of each partition."""
 DEAD_LETTERS_BYTES: Final = 16 * 1024 * 1024
 """Of all partitions, read at once; the one that reaches it is the last."""
+STORED_HEADERS_BYTES: Final = 1024 * 1024
+"""Of each partition's dead letters, compressed as Postgres has them, whose headers are measured at once."""
 COPY_MAX_BYTES: Final = 768 * 1024
 """Key, value and headers of a dead letter that is copied. Brokers take a mebibyte by default; a constant below it keeps
 what is published independent of a setting, as far as the topic's own, which may be less, allows it."""
@@ -100,7 +101,7 @@ def events_of(topics: Topics) -> Outbox:
     def render(partition: int, row: tuple[Any, ...]) -> dict[str, Any]:
         return event_record(topics, partition, *row)
 
-    return Outbox(topics.events, "ce_id", "outbox_events", render, EVENTS_AT_ONCE)
+    return Outbox(topics.events, "ce_id", "outbox_events", render, RECORDS_AT_ONCE)
 
 
 def dead_letters_of(topics: Topics, longest: int = COPY_MAX_BYTES) -> Outbox:
@@ -112,10 +113,13 @@ def dead_letters_of(topics: Topics, longest: int = COPY_MAX_BYTES) -> Outbox:
             return dead_letter_copy(topics, partition, offset, reason, key, value, names, contents)
         return _stub(topics, partition, offset, reason, key, value_bytes, digest)
 
-    bounds = {"longest": longest, "budget": DEAD_LETTERS_BYTES, "longest_key": STUB_KEY_MAX_BYTES}
-    return Outbox(
-        topics.dead_letters, "dead-letter-position", "outbox_dead_letters", render, DEAD_LETTERS_AT_ONCE, bounds
-    )
+    bounds = {
+        "longest": longest,
+        "longest_key": STUB_KEY_MAX_BYTES,
+        "budget": DEAD_LETTERS_BYTES,
+        "stored": STORED_HEADERS_BYTES,
+    }
+    return Outbox(topics.dead_letters, "dead-letter-position", "outbox_dead_letters", render, RECORDS_AT_ONCE, bounds)
 
 
 def longest_copy(topic_max_bytes: int) -> int:

@@ -65,7 +65,7 @@ def content_of(body: dict[str, Any] | None) -> str:
 
 async def load_topics(store: Store, kafka: str, commands: str, events: str, dead_letters: str, partitions: int) -> None:
     """The three topics from their beginning to where they end now, as a consumer sees them."""
-    async for records in read(kafka, commands, partitions):
+    async for records in read(kafka, commands, partitions, "read_uncommitted"):
         store.insert("record", map(_command, records))
     async for records in read(kafka, events, partitions):
         store.insert("event", map(_event, records))
@@ -73,9 +73,11 @@ async def load_topics(store: Store, kafka: str, commands: str, events: str, dead
         store.insert("dead_letter", ((f"topic {each.partition}/{each.offset}", "in the topic") for each in records))
 
 
-async def read(kafka: str, topic: str, partitions: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
+async def read(
+    kafka: str, topic: str, partitions: int, isolation_level: str = "read_committed"
+) -> AsyncIterator[Sequence[ConsumerRecord]]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed"
+        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="none", isolation_level=isolation_level
     )
     await consumer.start()
     try:

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.structs import TopicPartition
 
+from service import batches
 from service.batches import FETCH_MAX_BYTES, Undecodable, content_of
 from service.codecs import BATCH_MAX_BYTES
 from tests.support.foreign import (
@@ -201,6 +203,31 @@ def test_a_control_record_is_a_record_for_who_reads_uncommitted_and_none_for_oth
     assert MARKER[:2] == (found[1].key, found[1].value)
     assert [1, 2] == [record.offset for record in read(raw, start=1)]
     assert [0, 2] == [record.offset for record in read(raw, isolation=COMMITTED)]
+
+
+async def test_given_a_wrong_checksum_then_the_partition_rests_says_so_and_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "CORRUPT_PAUSE_SECONDS", 0.1)
+    where = TopicPartition("topic", 0)
+    subscriptions = SubscriptionState()
+    subscriptions.assign_from_user({where})
+    assignment = subscriptions.subscription.assignment
+    state = assignment.state_value(where)
+    state.reset_to(0)
+    wrong, good = at(1, batch(GOOD)[:-1] + b"\xee"), at(1, batch(GOOD))
+
+    def fetch(raw: bytes) -> list[int]:
+        records = fetched(raw, state.position, UNCOMMITTED)
+        result = fetcher.FetchResult(where, assignment=assignment, partition_records=records, backoff=0)
+        return [record.offset for record in result.getall()]
+
+    assert [0] == fetch(batch(GOOD) + wrong)
+    assert (1, True) == (state.position, state.paused)
+    assert "topic/0 from offset 1" in batches.corrupt[where]
+    await state.resume_fut
+    assert [1] == fetch(good)
+    assert (2, False, {}) == (state.position, state.paused, batches.corrupt)
 
 
 def test_given_a_wrong_checksum_then_what_is_before_it_is_read_and_nothing_after() -> None:

@@ -25,7 +25,7 @@ ANSWERS: Final = (
 
 async def caught_up(kafka: str, postgres_url: str, topics: Topics, partitions: int) -> None:
     """Until the log is applied and no event comes any more; what is missing then, the check will tell."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, isolation_level="read_uncommitted")
     await consumer.start()
     try:
         async with asyncio.timeout(CAUGHT_UP_SECONDS):
