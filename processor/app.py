@@ -55,7 +55,7 @@ class _Processor:
         self._applier = Applier(Store(settings), identity.partitions, settings.policy)
         self._rejections = Rejections(settings)
         self._app = _faust_app(settings)
-        self._app.positions = self._assigned
+        self._app.positions, self._app.health = self._assigned, health
         self._batcher = Batcher(settings.topics.commands, self._apply, self._rewind, health)
         self._app.has_room, self._app.room = self._batcher.has_room, self._batcher.room
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -166,7 +166,7 @@ CREATE TABLE notification_channel (
 );
 INSERT INTO notification_channel (name) VALUES ('outcomes_' || replace(gen_random_uuid()::text, '-', ''));
 COMMENT ON TABLE notification_channel IS
-'A secret: any role may listen to a channel and send on it, if it knows its name (record 0020)';
+'A secret: any role may listen to a channel and send on it, if it knows its name (record 0015)';
 
 CREATE FUNCTION listen_to_outcomes() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,6 +1,6 @@
 """Outcomes come with the notification of a commit; without it they are read, and answers are the same (record 0015).
 
-A notification is a hint to look, and nobody else's can be heard (record 0020).
+A notification is a hint to look, and nobody else's can be heard (record 0015).
 """
 
 import asyncio
