@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from processor.pump import BATCH_MAX_RECORDS
 from processor.outbox import RECORDS_AT_ONCE
+from processor.pump import BATCH_MAX_RECORDS
 from schemas.records import position_of
 from tests.proof.conftest import differences, new_history, verify
 from tests.support.history import publish
