@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
 from bitgo.client import BitGo, reserve_body
 from schemas.records import encode_command, key_of
@@ -21,6 +22,7 @@ from tests.proof.conftest import rebuild, verify
 from tests.support.foreign import (
     ATTRIBUTES_AT,
     CODECS,
+    CRC_AT,
     GZIP,
     HEADER_BYTES,
     LZ4,
@@ -261,7 +263,7 @@ async def test_a_command_that_is_written_again_changes_nothing(reached: Reached)
     assert {("repeated", None), ("refused", "expired")} >= set(again)
 
 
-@pytest.mark.parametrize("what", ["control batch", "unknown codec", "wrong checksum", "too many offsets"])
+@pytest.mark.parametrize("what", ["control batch", "unknown codec", "wrong checksum", "too many offsets", "old format"])
 async def test_what_else_could_be_written_the_broker_refuses(reached: Reached, what: str) -> None:
     raw = bytearray(batch(JUNK, JUNK))
     if what == "control batch":
@@ -270,7 +272,13 @@ async def test_what_else_could_be_written_the_broker_refuses(reached: Reached, w
         raw[ATTRIBUTES_AT + 1] = 0x05
     elif what == "too many offsets":
         raw[23:27] = struct.pack(">i", 1000)
-    written = sealed(bytes(raw)) if what != "wrong checksum" else bytes(raw[:17]) + bytes(4) + bytes(raw[21:])
+    written = sealed(bytes(raw))
+    if what == "wrong checksum":
+        written = bytes(raw[:CRC_AT]) + bytes(4) + bytes(raw[ATTRIBUTES_AT:])
+    elif what == "old format":
+        old = LegacyRecordBatchBuilder(1, 0, 10_000)
+        old.append(0, 0, b"key", b"junk")
+        written = bytes(old.build())
     with pytest.raises(RefusedError):
         await reached.append(written)
 
