@@ -37,12 +37,7 @@ LIMITS: Final = {"idle_session_timeout": "5s", "transaction_timeout": "0"}
 """A publisher that sleeps with the lock in hand loses it: while awake it asks Postgres ten times a second. Its only
 statements read, and hold up nobody, however long they take over large dead letters."""
 
-_LOCK: Final[LiteralString] = """
-    SELECT CASE
-        WHEN pg_try_advisory_lock_shared(hashtext(%(relay)s)) THEN pg_try_advisory_lock(hashtext(%(own)s)) ELSE false
-    END
-"""
-"""The first lock is that of a version whose relay published both: it and ours keep each other away."""
+_LOCK: Final[LiteralString] = "SELECT pg_try_advisory_lock(hashtext(%s))"
 _log = logger("relay")
 
 
@@ -113,8 +108,7 @@ class _Publisher:
             await self._relay(connection, box)
 
     async def _try_lock(self, connection: Connection, box: Outbox) -> bool:
-        names = {"relay": f"relay {self._topics.events}", "own": f"relay of {box.topic} alone"}
-        row = await (await connection.execute(_LOCK, names)).fetchone()
+        row = await (await connection.execute(_LOCK, (f"relay {box.topic}",))).fetchone()
         return bool(row and row[0])
 
     async def _relay(self, connection: Connection, box: Outbox) -> None:
