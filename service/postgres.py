@@ -35,6 +35,14 @@ SERVER_LIMITS: Final[dict[str, str]] = {
 The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's
 would cut that wait short (decision 2)."""
 
+OUR_WAY: Final[dict[str, str]] = {
+    "DateStyle": "ISO",
+    "client_encoding": "UTF8",
+    "default_transaction_isolation": "read\\ committed",
+}
+"""What our statements and psycopg's reading of their results rest on, whatever somebody has set for the role or the
+database."""
+
 KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -43,6 +51,11 @@ KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
 }
 """For connections that only look rows up by their keys: a statement is planned once instead of at every call, and never
 as a scan, which is what the planner would choose for ever while a table is new and small."""
+
+_SYNCHRONOUS: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""What we commit is on the disk, whatever somebody has set; for how many standbys it waits is the operator's affair."""
 
 _CLIENT_LIMITS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
@@ -58,7 +71,7 @@ def conninfo(settings: ServiceSettings, application_name: str, limits: Mapping[s
     """The connection string of one of our connections. `limits` are its settings on the server."""
     url = settings.postgres_url.get_secret_value()
     given = conninfo_to_dict(url)
-    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    options = " ".join(f"-c {name}={value}" for name, value in (OUR_WAY | dict(limits)).items())
     if earlier := given.get("options"):
         options = f"{earlier} {options}"
     sslmode = {"sslmode": settings.postgres_sslmode} if settings.postgres_sslmode else {}
@@ -70,6 +83,7 @@ async def connect(
 ) -> "Connection":
     """A connection in autocommit mode: transactions are written out where they are."""
     connection = await Connection.connect(conninfo(settings, application_name, limits), autocommit=True)
+    await connection.execute(_SYNCHRONOUS)
     connection.adapters.register_dumper(list, _ArrayDumper)
     set_json_loads(orjson.loads, connection)
     return connection
