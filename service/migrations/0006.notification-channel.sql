@@ -10,6 +10,11 @@ COMMENT ON TABLE notification_channel IS 'A secret: roles that may read it can s
 
 CREATE OR REPLACE FUNCTION tell(channel text, payloads text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    -- Whoever listens and keeps a transaction open holds the queue; once it is full, this transaction would fail.
+    IF pg_notification_queue_usage() > 0.5 THEN
+        RAISE WARNING 'nobody is told of this commit: the queue of notifications is half full';
+        RETURN;
+    END IF;
     PERFORM set_config('synchronous_commit', 'off', true);
     PERFORM pg_notify((SELECT name FROM notification_channel), payload) FROM unnest(payloads) AS payload;
 EXCEPTION WHEN insufficient_privilege OR undefined_table THEN
