@@ -47,6 +47,7 @@ PARTS: Final = (
             "ingress/database.py",
             "processor/rows.py",
             "processor/store.py",
+            "processor/tables.py",
         ),
     ),
     (
@@ -54,7 +55,7 @@ PARTS: Final = (
         (
             "ingress/merged.py",
             "service/company.py",
-            "processor/pump.py",
+            "processor/batcher.py",
             "ingress/watermarks.py",
             "ingress/claims.py",
             "ingress/patience.py",

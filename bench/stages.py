@@ -32,9 +32,9 @@ STAGES: Final = (
     "published, acknowledged",
     "in Kafka until the processor has it",
     "in the processor until its batch starts",
-    "transaction: locked and loaded, unless remembered",
-    "transaction: decided",
-    "transaction: written and committed",
+    "rows loaded, unless cached",
+    "decided",
+    "written and committed",
     "ingress woken",
     "row read, unless told",
     "answer made",
@@ -107,14 +107,16 @@ def _in_processor(calls: Iterable[Call]) -> dict[str, Times]:
     places: dict[str, Times] = {}
     steps: Times = {}
     for name, _, started, ended, about in calls:
-        if name in ("begin", "save"):
+        if name in ("Store.load", "Store.commit"):
             steps |= {f"{name} started": started, name: ended}
-        elif name == "Pump.offer":
+        elif name == "Batcher.offer":
             for place in about:
-                places.setdefault(place, {})["Pump.offer started"] = started
+                places.setdefault(place, {})["Batcher.offer started"] = started
         elif name == "Applier.__call__":
             for place in about:
-                places.setdefault(place, {}).update({"Applier.__call__ started": started, "begin": started} | steps)
+                places.setdefault(place, {}).update(
+                    {"Applier.__call__ started": started, "Store.load": started} | steps
+                )
             steps = {}
     return places
 
@@ -126,11 +128,11 @@ def _path(sent: float, answered: float, ingress: Times, processor: Times) -> lis
         ingress["Access.claim started"],
         ingress["Access.claim"],
         ingress["Publisher.publish"],
-        processor["Pump.offer started"],
+        processor["Batcher.offer started"],
         processor["Applier.__call__ started"],
-        processor["begin"],
-        processor["save started"],
-        processor["save"],
+        processor["Store.load"],
+        processor["Store.commit started"],
+        processor["Store.commit"],
         ingress["Outcomes._wait"],
         ingress["Outcomes.at"],
         ingress["answer_and_log"],

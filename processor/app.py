@@ -1,4 +1,4 @@
-"""Wires the processor together: Faust, the pump, the relay, the watchdog, the health port. Nothing else wires."""
+"""Wires the processor together: Faust, the batcher, the relay, the watchdog, the health port. Nothing else wires."""
 
 import asyncio
 import tempfile
@@ -12,12 +12,15 @@ from faust.auth import SASLCredentials, SSLCredentials
 from mode.supervisors import CrashingSupervisor
 
 from processor.apply import Applier
-from processor.batch import Record
-from processor.progress import Progress
-from processor.pump import Pump
+from processor.batch import Batch, Record
+from processor.batcher import Batcher
+from processor.rejections import Rejections
 from processor.relay import Relay
 from processor.settings import ProcessorSettings
+from processor.store import Store
 from processor.transport import App
+from processor.watchdog import Watchdog
+from service.background import keep_running
 from service.health import Health, health_port
 from service.log_checks import LogIdentity
 from service.logs import logger
@@ -49,31 +52,42 @@ class _Processor:
     def __init__(self, settings: ProcessorSettings, identity: LogIdentity, health: Health) -> None:
         self._settings = settings
         self._health = health
-        self._applier = Applier(settings, identity.partitions, settings.policy)
+        self._applier = Applier(Store(settings), identity.partitions, settings.policy)
+        self._rejections = Rejections(settings)
         self._app = _faust_app(settings)
-        self._app.positions = self._positions
-        self._pump = Pump(settings.topics.commands, self._applier, self._rewind, health)
-        self._app.has_room, self._app.room = self._pump.has_room, self._pump.room
+        self._app.positions = self._assigned
+        self._batcher = Batcher(settings.topics.commands, self._apply, self._rewind, health)
+        self._app.has_room, self._app.room = self._batcher.has_room, self._batcher.room
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._define_agent()
         health.problem("group", "not a member of the consumer group yet")
 
     async def run(self, stop: asyncio.Future[None]) -> None:
         """Run all parts until `stop`, then finish the batch in hand; a part that fails takes the others with it."""
-        stop.add_done_callback(lambda _: self._pump.stop())
+        stop.add_done_callback(lambda _: self._batcher.stop())
+        watchdog = Watchdog(self._settings, self._app, self._batcher, self._health)
         try:
             async with asyncio.TaskGroup() as tasks:
                 others = [
                     tasks.create_task(self._serve_faust()),
                     tasks.create_task(Relay(self._settings, self._health).run()),
-                    tasks.create_task(Progress(self._settings, self._app, self._pump, self._health).run()),
+                    tasks.create_task(keep_running("watchdog", watchdog.run, self._health)),
+                    tasks.create_task(keep_running("rejections", self._examine_rejections, self._health)),
                     tasks.create_task(self._wait_refused()),
                 ]
-                await self._pump.run()
+                await self._batcher.run()
                 for task in others:
                     task.cancel()
         finally:
             await self._applier.close()
+
+    async def _apply(self, records: list[Record], following: list[Record]) -> Batch:
+        batch = await self._applier(records, following)
+        self._rejections.note(batch)
+        return batch
+
+    async def _examine_rejections(self) -> None:
+        await self._rejections.examine(self._health)
 
     async def _serve_faust(self) -> None:
         await self._app.start()
@@ -98,14 +112,14 @@ class _Processor:
 
         async def hand_over(stream: Any) -> None:
             async for event in stream.events():
-                await self._pump.offer([_record(each) for each in event.message.records])
+                await self._batcher.offer([_record(each) for each in event.message.records])
 
         self._app.agent(topic, name="commands", concurrency=1)(hand_over)
         self._app.on_partitions_revoked.connect(self._forget)
         self._app.on_partitions_assigned.connect(self._joined)
 
     async def _forget(self, _app: Any, revoked: Any, **_: Any) -> None:
-        self._pump.forget({tp.partition for tp in revoked})
+        self._batcher.forget({tp.partition for tp in revoked})
 
     async def _joined(self, _app: Any, _assigned: Any, **_: Any) -> None:
         self._health.well("group")
@@ -120,8 +134,12 @@ class _Processor:
             if not self._refused.done():
                 self._refused.set_exception(error)
             raise
-        self._pump.forget(partitions)
         _log.info("assigned", positions=positions)
+        return positions
+
+    async def _assigned(self, partitions: AbstractSet[int]) -> Mapping[int, int]:
+        positions = await self._positions(partitions)
+        self._batcher.forget(partitions)
         return positions
 
     async def _rewind(self, partition: int) -> None:

@@ -14,6 +14,7 @@ from schemas.commands import Command, Reserve
 from schemas.events import AccountFact, Event, Facts, Opened, PolicyFact
 from schemas.records import Headers, ParkedError, decode_command, event_document, facts_document, traceparent_of
 from schemas.words import Kind, Outcome, ParkReason, Verb
+from service.batches import Unreadable
 
 
 class Record(NamedTuple):
@@ -44,6 +45,8 @@ class Read(NamedTuple):
 
 def read(record: Record, partitions: int) -> Read:
     """Raises NewerSchemaError: such a record can neither be applied nor parked."""
+    if isinstance(record.value, Unreadable):
+        return Read(record, Parked(ParkReason.UNDECODABLE, record.value.reason))
     try:
         return Read(record, decode_command(record.key, record.value, record.partition, partitions))
     except ParkedError as error:
@@ -66,12 +69,11 @@ class LedgerRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The rows that a batch needs: loaded under lock, in a transaction that is open; or else remembered."""
+    """The rows that a batch needs, as they were at one instant. An id or an account without a row is missing."""
 
     watermarks: Mapping[int, Watermark]
     states: Mapping[str, State]
     accounts: Mapping[AccountKey, Account]
-    locked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Wanted:
 
 
 def wanted(reads: Iterable[Read]) -> Wanted:
-    """What to lock and load, as far as the records alone can tell."""
+    """What to load, as far as the records alone can tell."""
     reads = list(reads)
     commands = [each.content for each in reads if isinstance(each.content, Command)]
     moved = {command.allocation_id for command in commands if _may_move(command)}

@@ -7,15 +7,12 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from processor.batch import Batch
-from processor.journal import JournalRow
-from processor.store import Connection, uncleared_base_units
-from schemas.words import Outcome, Refusal, Rejection
+from schemas.words import Refusal
 from service.logs import logger
 
 COMMANDS: Final = Counter(
     "processor_commands", "Records of the commands topic by what became of them", ["kind", "verb", "outcome", "reason"]
 )
-REJECTIONS: Final = Counter("processor_rejections", "Rejected reserves", ["kind", "reason", "cause"])
 CLEARS_OF_REJECTED: Final = Counter(
     "processor_clears_of_rejected", "Clears of a rejected id: BitGo took a rejection for a reservation"
 )
@@ -33,7 +30,7 @@ DELAY_SECONDS: Final = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30),
 )
 OUTDATED: Final = Counter(
-    "processor_batches_outdated", "Batches decided a second time: a row was not as this processor remembered it"
+    "processor_batches_outdated", "Batches decided again: another worker had written one of their rows"
 )
 RETRIES: Final = Counter("processor_batch_retries", "Batches tried again because Postgres was away or busy")
 HALTED: Final = Gauge("processor_partition_halted", "1 while a partition stands still; /readyz says why", ["partition"])
@@ -49,7 +46,7 @@ RELAYING: Final = Gauge("processor_relay_active", "1 in the one process whose re
 _log: Final = logger("processor")
 
 
-async def observe(batch: Batch, connection: Connection, seconds: float) -> None:
+def observe(batch: Batch, seconds: float) -> None:
     """Count a committed batch and write its line."""
     if not batch.journal:
         return
@@ -61,8 +58,6 @@ async def observe(batch: Batch, connection: Connection, seconds: float) -> None:
         COMMANDS.labels(*labels).inc(count)
     for row, _ in batch.journal:
         DELAY_SECONDS.observe(max(0.0, (now - row.recorded_at).total_seconds()))
-        if row.outcome is Outcome.APPLIED and row.reason:
-            REJECTIONS.labels(row.kind, row.reason, await _cause(row, batch, connection)).inc()
         if row.reason == Refusal.ALREADY_REJECTED:
             CLEARS_OF_REJECTED.inc()
     _log.info(
@@ -72,15 +67,3 @@ async def observe(batch: Batch, connection: Connection, seconds: float) -> None:
         next_offsets={partition: mark.next_offset for partition, mark in batch.watermarks.items()},
         duration_ms=round(seconds * 1000, 2),
     )
-
-
-async def _cause(row: JournalRow, batch: Batch, connection: Connection) -> str:
-    """`uncleared_allocation` when what BitGo has reserved but not cleared would have covered the deallocation.
-
-    A different order of BitGo's calls would show here first (contract, section 3, balances).
-    """
-    if row.reason != Rejection.INSUFFICIENT_BALANCE or row.event is None:
-        return ""
-    account = batch.accounts[row.event["connectionId"], row.event["amount"]["currency"]]
-    uncleared = await uncleared_base_units(connection, account.key)
-    return "uncleared_allocation" if account.available + uncleared >= int(row.event["amount"]["quantity"]) else ""

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 
-from processor.store import Connection
 from schemas.records import Position, dead_letter_headers, encode_event, event_headers, header_name, key_of, sendable
 from schemas.topics import Topics
 from schemas.words import ParkReason
 from service.kafka import last_sources
+from service.postgres import Connection
 from service.sql import statements
 
 _SQL: Final = statements("processor")

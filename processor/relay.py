@@ -18,13 +18,12 @@ from processor import measures, outbox
 from processor.left_open import LeftOpen
 from processor.outbox import Outbox, outboxes
 from processor.settings import ProcessorSettings
-from processor.store import Connection
 from service.failures import is_passing
 from service.health import Health
 from service.kafka import reader
 from service.log_checks import database_is_older
 from service.logs import logger
-from service.postgres import KEYED, connect
+from service.postgres import KEYED, Connection, connect
 
 TRY_LOCK_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1

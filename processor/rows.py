@@ -1,12 +1,12 @@
 """What the tables hold of a batch: rows from what was decided, and a state from its row. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from processor.account import Account, AccountKey
 from processor.batch import Batch, LedgerRow, Parked, Record, Watermark
-from processor.journal import JournalRow
+from processor.journal import TOMBSTONE, JournalRow
 from processor.machine import Allocation, Extras, State, Tombstone
 from schemas.commands import Amount, Edition
 from schemas.records import header_name_bytes
@@ -20,8 +20,8 @@ ALLOCATION_COLUMNS: Final = (
 )
 
 
-def changes(batch: Batch) -> dict[str, list[dict[str, Any]]]:
-    """All that a batch changes but dead letters, as `save_batch` takes it: what is new, and what is not as before."""
+def changes(batch: Batch) -> dict[str, list[Any]]:
+    """All that a batch changes, as `save_batch` takes it: what is new, what is changed, and what must be absent."""
     loaded = batch.loaded
     return {
         "new_allocations": _new_allocations(loaded.states, batch.states),
@@ -30,32 +30,34 @@ def changes(batch: Batch) -> dict[str, list[dict[str, Any]]]:
         "changed_accounts": _changed_accounts(loaded.accounts, batch.accounts),
         "journal": [_journal_row(row, digest) for row, digest in batch.journal],
         "ledger": [ledger_row(row) for row in batch.ledger],
+        "dead_letters": [_hexadecimal(dead_letter_row(record, parked)) for record, parked in batch.dead_letters],
         "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
+        "absent_ids": _absent_ids(batch),
     }
 
 
-def state_of(row: Sequence[Any]) -> State:
-    """The state of a row: its columns in the order of ALLOCATION_COLUMNS, with instants as ISO text."""
-    if row[2] == "tombstone":
-        return Tombstone(row[0], Kind(row[1]), datetime.fromisoformat(row[11]))
+def state_of(row: Mapping[str, Any]) -> State:
+    """The state of a row: its columns by name, with quantity and instants as text."""
+    if row["status"] == TOMBSTONE:
+        return Tombstone(row["allocation_id"], Kind(row["kind"]), datetime.fromisoformat(row["created_at"]))
     return Allocation(
-        allocation_id=row[0],
-        kind=Kind(row[1]),
-        status=Status(row[2]),
-        version=row[3],
-        amount=Amount.model_construct(currency=row[4], quantity=row[5]),
-        client_id=row[6],
-        connection_id=row[7],
-        partners_connection_id=row[8],
-        partner_allocation_id=row[9],
-        edition=Edition.model_validate(row[10]),
-        created_at=datetime.fromisoformat(row[11]),
-        updated_at=datetime.fromisoformat(row[12]),
-        rejection_reason=Rejection(row[13]) if row[13] else None,
-        policy_result=row[14],
-        decided_by=row[15],
-        reissued_at=datetime.fromisoformat(row[16]) if row[16] else None,
-        extras=Extras(*row[17:]),
+        allocation_id=row["allocation_id"],
+        kind=Kind(row["kind"]),
+        status=Status(row["status"]),
+        version=row["version"],
+        amount=Amount.model_construct(currency=row["currency"], quantity=row["quantity"]),
+        client_id=row["client_id"],
+        connection_id=row["connection_id"],
+        partners_connection_id=row["partners_connection_id"],
+        partner_allocation_id=row["partner_allocation_id"],
+        edition=Edition.model_validate(row["edition"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        rejection_reason=Rejection(row["rejection_reason"]) if row["rejection_reason"] else None,
+        policy_result=row["policy_result"],
+        decided_by=row["decided_by"],
+        reissued_at=datetime.fromisoformat(row["reissued_at"]) if row["reissued_at"] else None,
+        extras=Extras(*(row[name] for name in Extras._fields)),
     )
 
 
@@ -73,13 +75,13 @@ def _changed_allocations(before: Mapping[str, State], after: Mapping[str, State]
 
 
 def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
-    """The row of a state; its values, in order, are what `state_of` reads."""
+    """The row of a state, its columns in the order of ALLOCATION_COLUMNS; `state_of` reads it back."""
     if isinstance(state, Tombstone):
         created = state.created_at.isoformat()
         return dict.fromkeys(ALLOCATION_COLUMNS) | {
             "allocation_id": state.allocation_id,
             "kind": state.kind,
-            "status": "tombstone",
+            "status": TOMBSTONE,
             "version": 0,
             "created_at": created,
             "updated_at": created,
@@ -109,7 +111,7 @@ def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
 def _changed_accounts(
     before: Mapping[AccountKey, Account], after: Mapping[AccountKey, Account]
 ) -> list[dict[str, Any]]:
-    """In the order in which everybody locks accounts: nobody waits in a circle."""
+    """In the order in which all workers lock accounts, by code points in Python and in SQL: no deadlock."""
     return [
         account_row(account) | {"sequence_before": before[key].sequence}
         for key, account in sorted(after.items())
@@ -128,7 +130,7 @@ def account_row(account: Account) -> dict[str, Any]:
 
 
 def _journal_row(row: JournalRow, digest: bytes) -> dict[str, Any]:
-    return row.columns() | {"traceparent": row.traceparent, "hash": digest.hex()}
+    return row.columns() | {"traceparent": row.traceparent, "hash": _hexadecimal(digest)}
 
 
 def ledger_row(row: LedgerRow) -> dict[str, Any]:
@@ -148,12 +150,18 @@ def _changed_watermarks(before: Mapping[int, Watermark], after: Mapping[int, Wat
         {
             "partition": partition,
             "offset_before": before[partition].next_offset,
+            "hash_before": _hexadecimal(before[partition].hash),
             "next_offset": mark.next_offset,
-            "hash": mark.hash.hex(),
+            "hash": _hexadecimal(mark.hash),
         }
         for partition, mark in after.items()
         if mark.next_offset != before[partition].next_offset
     ]
+
+
+def _absent_ids(batch: Batch) -> list[str]:
+    """Ids without a row before and after: decisions rest on that too."""
+    return sorted({row.allocation_id for row, _ in batch.journal if row.allocation_id and row.status_after is None})
 
 
 def dead_letter_row(record: Record, parked: Parked) -> dict[str, Any]:
@@ -167,6 +175,21 @@ def dead_letter_row(record: Record, parked: Parked) -> dict[str, Any]:
         "header_values": [value for _, value in record.headers],
         "recorded_at": record.recorded_at,
     }
+
+
+def _hexadecimal(value: Any) -> Any:
+    """A value, or those of a row, with bytes and instants as text that Postgres reads."""
+    match value:
+        case bytes():
+            return f"\\x{value.hex()}"
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _hexadecimal(each) for name, each in value.items()}
+        case list():
+            return [_hexadecimal(each) for each in value]
+        case _:
+            return value
 
 
 def _iso(value: datetime | None) -> str | None:

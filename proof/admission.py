@@ -10,7 +10,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
-from processor.store import Connection, take_tables
+from processor.tables import take_tables
 from proof.checkpoint_file import Checkpoint
 from proof.progress import Progress
 from proof.restore import restore
@@ -21,6 +21,7 @@ from service.errors import OperatorError
 from service.kafka import admin, describe_all
 from service.log_checks import LogIdentity, check_positions, check_topics, load_identity
 from service.migrations import check_migrations
+from service.postgres import Connection
 from service.settings import ServiceSettings
 from service.sql import statements
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from processor.account import Account, AccountKey, Book, Movement
 from processor.machine import State
-from processor.rows import allocation_row, state_of
+from processor.rows import ALLOCATION_COLUMNS, allocation_row, state_of
 from proof.checkpoint_file import Part
 
 CACHE_KIB: Final = 65_536
@@ -71,7 +71,8 @@ class Fold:
             "SELECT row FROM allocation WHERE allocation_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(allocation_ids)),),
         )
-        return {row[0]: state_of(row) for (text,) in rows for row in (json.loads(text),)}
+        found = (json.loads(text) for (text,) in rows)
+        return {row[0]: state_of(dict(zip(ALLOCATION_COLUMNS, row, strict=True))) for row in found}
 
     def keep(self, states: Mapping[str, State]) -> None:
         self._database.executemany(

@@ -15,10 +15,10 @@ from processor.account import Account, AccountKey, Book, Movement, apply_decisio
 from processor.batch import Batch, Read, Tables
 from processor.machine import Allocation
 from processor.policy import Judge
-from processor.store import Connection
 from proof.checkpoint_file import Part, reading
 from proof.progress import Progress
 from schemas.commands import Command, Reserve
+from service.postgres import Connection
 from service.sql import statements
 
 _SQL: Final = statements("proof")

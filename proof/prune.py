@@ -14,7 +14,7 @@ from typing import Final
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from processor.store import Connection, share_tables
+from processor.tables import share_tables
 from proof.checkpoint_file import Checkpoint, Mark
 from proof.known import known_log
 from proof.progress import Progress
@@ -23,7 +23,7 @@ from proof.starts import check_heads, check_log, check_tables, read_whole
 from proof.streams import bounds
 from service.errors import OperatorError
 from service.kafka import admin, reader
-from service.postgres import KEYED, connect
+from service.postgres import KEYED, Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
 

@@ -17,7 +17,6 @@ from aiokafka import AIOKafkaConsumer
 
 from processor.journal import JournalRow
 from processor.policy import PolicySettings
-from processor.store import Connection
 from proof import admission
 from proof.differences import Report
 from proof.progress import Progress
@@ -30,7 +29,7 @@ from proof.tail import decide_rest
 from schemas.topics import Topics
 from service.errors import OperatorError
 from service.kafka import last_sources, reader
-from service.postgres import KEYED, connect
+from service.postgres import KEYED, Connection, connect
 from service.settings import ServiceSettings
 
 

@@ -7,11 +7,10 @@ same: where it and the event do not agree, the events are not those of these com
 from collections.abc import Mapping
 from typing import Final
 
-from processor import store
+from processor import tables
 from processor.batch import Batch, Read, wanted
 from processor.journal import JournalRow
 from processor.outbox import outboxes
-from processor.store import Connection
 from proof.facts import recorded_facts
 from proof.progress import Progress
 from proof.published import Publications, record_differs
@@ -21,6 +20,7 @@ from schemas.events import Facts
 from schemas.records import Position
 from schemas.topics import Topics
 from service.errors import OperatorError
+from service.postgres import Connection
 
 PART_RECORDS: Final = 500
 
@@ -56,7 +56,7 @@ class Refill:
             progress.advance(end - first)
 
     async def _fill(self, first: int, beyond: int) -> None:
-        """One transaction."""
+        """One commit."""
         records = await self._records.before(lambda record: record.offset < beyond)
         events = await self._publications.before(beyond)
         reads = [read_again(record, self._partitions) for record in records]
@@ -65,13 +65,13 @@ class Refill:
                 f"{self._topics.commands}/{self._partition} has not every record from offset {first} to {beyond - 1}: "
                 "records were deleted. Restore the topic first"
             )
-        tables = await store.begin(self._connection, wanted(reads))
-        if tables.watermarks[self._partition].next_offset != first:
+        loaded = await tables.load(self._connection, wanted(reads))
+        if loaded.watermarks[self._partition].next_offset != first:
             raise OperatorError("somebody else has written to this database meanwhile: stop that, and start again")
-        batch = Batch(tables, self._recorded)
+        batch = Batch(loaded, self._recorded)
         for each in reads:
             self._add(batch, each, events)
-        await store.save(self._connection, batch)
+        await tables.commit(self._connection, batch)
 
     def _add(self, batch: Batch, each: Read, events: Mapping[int, Published]) -> None:
         event = events.get(each.record.offset)

@@ -1,6 +1,5 @@
 """A checkpoint's rows into an empty database: all of them or none, and only if the log is the one they are from."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,12 +7,11 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from processor.rows import ALLOCATION_COLUMNS
-from processor.store import Connection
 from proof.checkpoint_file import Checkpoint, Part, reading
 from proof.progress import Progress
 from proof.snapshot import PATIENT
 from service.log_checks import check_positions
-from service.postgres import connect
+from service.postgres import Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
 
@@ -22,7 +20,7 @@ _NOTHING: Final[dict[str, list[Any]]] = {
     name: []
     for name in (
         *("new_allocations", "changed_allocations", "new_accounts", "changed_accounts", "journal", "ledger"),
-        "watermarks",
+        *("dead_letters", "watermarks", "absent_ids"),
     )
 }
 _PROOF: Final = statements("proof")
@@ -59,13 +57,11 @@ async def _insert(connection: Connection, part: Part, rows: list[Any]) -> None:
         found = {"new_accounts": [dict(zip(_ACCOUNT_COLUMNS, row, strict=True)) for row in rows]}
     else:
         found = {
-            "journal": [row["journal"] for row in rows],
+            "journal": [row["journal"] | {"hash": _bytes(row["journal"]["hash"])} for row in rows],
             "ledger": [entry for row in rows for entry in row["ledger"]],
+            "dead_letters": [_dead_letter(row["dead_letter"]) for row in rows if row["dead_letter"] is not None],
         }
     await connection.execute(_PROCESSOR["save"], {"batch": orjson.dumps(_NOTHING | found).decode()})
-    for row in rows if part is Part.KEPT else ():
-        if (letter := row["dead_letter"]) is not None:
-            await connection.execute(_PROCESSOR["insert_dead_letter"], _dead_letter(letter))
 
 
 def _dead_letter(row: dict[str, Any]) -> dict[str, Any]:
@@ -75,9 +71,9 @@ def _dead_letter(row: dict[str, Any]) -> dict[str, Any]:
         "value": _bytes(row["value"]),
         "header_names": [_bytes(each) for each in row["header_names"]],
         "header_values": [_bytes(each) for each in row["header_values"]],
-        "recorded_at": datetime.fromisoformat(row["recorded_at"]),
     }
 
 
-def _bytes(digits: str | None) -> bytes | None:
-    return None if digits is None else bytes.fromhex(digits)
+def _bytes(digits: str | None) -> str | None:
+    """As Postgres reads bytes."""
+    return None if digits is None else f"\\x{digits}"

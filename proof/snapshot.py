@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from processor.batch import Watermark
 from processor.journal import JournalRow
-from processor.store import Connection
-from service.postgres import connect
+from service.postgres import Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
 

@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 
 from processor.batch import Watermark
 from processor.journal import FIRST_HASH
-from processor.store import Connection
 from proof.checkpoint_file import Checkpoint, Mark, check_whole
 from proof.progress import Progress
 from proof.snapshot import pruned
@@ -18,6 +17,7 @@ from schemas.records import Position
 from schemas.topics import Topics
 from service.errors import OperatorError
 from service.log_checks import LogIdentity
+from service.postgres import Connection
 from service.sql import statements
 
 Starts: TypeAlias = Mapping[int, Mark]

@@ -8,8 +8,7 @@ from typing import Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from processor.apply import UnreadableRecordError, read_readable
-from processor.batch import Read, Record
+from processor.batch import Read, Record, read
 from schemas.records import NewerSchemaError
 from service.errors import OperatorError, UnavailableError
 from service.kafka import go_to
@@ -90,8 +89,8 @@ def read_again(found: Published, partitions: int) -> Read:
         headers=list(found.headers or ()),
     )
     try:
-        return read_readable(record, partitions)
-    except (NewerSchemaError, UnreadableRecordError) as error:
+        return read(record, partitions)
+    except NewerSchemaError as error:
         raise OperatorError(
             f"{found.topic}/{found.partition}/{found.offset} can not be read: {error}. A processor halts there too: do "
             "first what its /readyz asks for"

@@ -7,11 +7,10 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from processor import store
+from processor import tables
 from processor.batch import Batch, wanted
 from processor.journal import JournalRow
 from processor.policy import PolicySettings
-from processor.store import Connection
 from proof.gaps import Gaps, load_gaps
 from proof.progress import Progress
 from proof.snapshot import PATIENT, watermarks
@@ -19,7 +18,7 @@ from proof.streams import Published, Stream, read_again
 from schemas.words import Verb
 from service.errors import OperatorError
 from service.kafka import go_to
-from service.postgres import connect
+from service.postgres import Connection, connect
 from service.settings import ServiceSettings
 
 PART_RECORDS: Final = 500
@@ -79,11 +78,11 @@ async def _decide(
     gaps: Gaps,
     list_anew: Callable[[JournalRow], None],
 ) -> None:
-    """One transaction."""
+    """One commit."""
     reads = [read_again(record, partitions) for record in part]
     if not reads:
         return
-    batch = Batch(await store.begin(connection, wanted(reads)), policy)
+    batch = Batch(await tables.load(connection, wanted(reads)), policy)
     for each in reads:
         if each.record.offset != batch.watermarks[each.record.partition].next_offset:
             raise OperatorError(
@@ -98,7 +97,7 @@ async def _decide(
                 "never published can not be put back under these settings: run this on an empty database, with "
                 "PROCESSOR_CURRENCIES and PROCESSOR_LIMITS as the processors had them"
             ) from error
-    await store.save(connection, batch)
+    await tables.commit(connection, batch)
     for row, _ in batch.journal:
         if row.event is not None and (row.facts or row.verb == Verb.RESERVE):
             list_anew(row)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import orjson
 
-CHANNEL: Final = "watermark"
 NOTICE_MAX_BYTES: Final = 7_900
 """Postgres carries less than 8,000."""
 POSITIONS_MAX: Final = 100

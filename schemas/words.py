@@ -63,3 +63,4 @@ class ParkReason(StrEnum):
     NOT_A_COMMAND = "not_a_command"
     KEY_IS_NOT_ITS_ID = "key_is_not_its_id"
     WRONG_PARTITION = "wrong_partition"
+    UNDECODABLE = "undecodable"

@@ -29,19 +29,15 @@ SERVER_LIMITS: Final[dict[str, str]] = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
+    "default_transaction_isolation": r"read\ committed",
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
 }
 """Nobody who sleeps with a lock in hand keeps the others waiting for longer than this.
 
 The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's
-would cut that wait short (decision 2)."""
-
-OUR_WAY: Final[dict[str, str]] = {
-    "DateStyle": "ISO",
-    "client_encoding": "UTF8",
-    "default_transaction_isolation": "read\\ committed",
-}
-"""What our statements and psycopg's reading of their results rest on, whatever somebody has set for the role or the
-database."""
+would cut that wait short (decision 2). And what a role or a database may set does not change how values read."""
 
 KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
     "plan_cache_mode": "force_generic_plan",
@@ -58,6 +54,7 @@ _SYNCHRONOUS: Final = (
 """What we commit is on the disk, whatever somebody has set; for how many standbys it waits is the operator's affair."""
 
 _CLIENT_LIMITS: Final[dict[str, Any]] = {
+    "client_encoding": "utf8",
     "connect_timeout": 5,
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -71,7 +68,7 @@ def conninfo(settings: ServiceSettings, application_name: str, limits: Mapping[s
     """The connection string of one of our connections. `limits` are its settings on the server."""
     url = settings.postgres_url.get_secret_value()
     given = conninfo_to_dict(url)
-    options = " ".join(f"-c {name}={value}" for name, value in (OUR_WAY | dict(limits)).items())
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
     if earlier := given.get("options"):
         options = f"{earlier} {options}"
     sslmode = {"sslmode": settings.postgres_sslmode} if settings.postgres_sslmode else {}

@@ -40,9 +40,9 @@ POINTS: Final[dict[str, dict[str, Places]]] = {
     "ingress.access": {"Access.bitgo": _none, "Access.claim": _none},
     "ingress.publisher": {"Publisher.publish": lambda _, position: [_place(position)] if position else []},
     "ingress.outcomes": {"Outcomes._wait": _none, "Outcomes.at": _none},
-    "processor.pump": {"Pump.offer": lambda arguments, _: [_place(each) for each in arguments[1]]},
+    "processor.batcher": {"Batcher.offer": lambda arguments, _: [_place(each) for each in arguments[1]]},
     "processor.apply": {"Applier.__call__": lambda arguments, _: [_place(each) for each in arguments[1]]},
-    "processor.store": {"begin": _none, "save": _none},
+    "processor.store": {"Store.load": _none, "Store.commit": _none},
 }
 REQUEST: Final = "answer_and_log"
 CALLS_MAX: Final = 500_000

@@ -1,1 +1,1 @@
-CALL commit_batch(%(batch)s::jsonb, %(channel)s::text, %(payloads)s::text[])
+CALL commit_batch(%(batch)s::jsonb, %(payloads)s::text[])

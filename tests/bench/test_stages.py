@@ -23,10 +23,10 @@ CALLS: list[Call] = [
     ("Outcomes._wait", ME, 6.0, 11.0, []),
     ("Outcomes.at", ME, 6.0, 12.0, []),
     ("answer_and_log", ME, 1.0, 13.0, []),
-    ("Pump.offer", (1, 0), 6.0, 6.1, ["3/7"]),
-    ("Pump.offer", (1, 0), 6.0, 6.1, ["3/8"]),
-    ("begin", (1, 0), 7.0, 8.0, []),
-    ("save", (1, 0), 9.0, 10.0, []),
+    ("Batcher.offer", (1, 0), 6.0, 6.1, ["3/7"]),
+    ("Batcher.offer", (1, 0), 6.0, 6.1, ["3/8"]),
+    ("Store.load", (1, 0), 7.0, 8.0, []),
+    ("Store.commit", (1, 0), 9.0, 10.0, []),
     ("Applier.__call__", (1, 0), 7.0, 10.1, BATCH),
 ]
 
@@ -39,9 +39,9 @@ def test_the_stages_of_a_request_are_joined_by_its_place_in_the_log() -> None:
 
 def test_a_batch_that_loads_nothing_has_loaded_when_it_starts() -> None:
     """What an earlier batch noted of its loading is not taken for it."""
-    before = [("begin", (1, 0), -3.0, -2.0, []), ("save", (1, 0), -2.0, -1.0, [])]
+    before = [("Store.load", (1, 0), -3.0, -2.0, []), ("Store.commit", (1, 0), -2.0, -1.0, [])]
     earlier: list[Call] = [*before, ("Applier.__call__", (1, 0), -3.0, -1.0, ["3/6"])]
-    calls = [*earlier, *(call for call in CALLS if call[0] != "begin")]
+    calls = [*earlier, *(call for call in CALLS if call[0] != "Store.load")]
     [path] = joined([("some.commands/3/7", 0.0, 14.0)], calls)
     assert [6.0, 7.0, 7.0, 9.0, 10.0] == path[6:11]
 
@@ -67,17 +67,16 @@ def test_the_probe_knows_the_code_as_it_is() -> None:
 def test_a_process_with_the_probe_notes_its_calls(tmp_path: Path) -> None:
     code = """
 import asyncio
-from processor.pump import Pump
+from processor.batcher import Batcher
 from processor.batch import Record
-class Full:
-    _pending, _wake, _company = [], asyncio.Event(), type("C", (), {"came": lambda self, waiting: None})()
+from service.health import Health
 record = Record(3, 7, None, None, None, [])
-asyncio.run(Pump.offer(Full(), [record]))
+asyncio.run(Batcher("commands", None, None, Health()).offer([record]))
 """
     env = {**os.environ, "PYTHONPATH": str(PROBE), "BENCH_PROBE": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)  # noqa: S603
     (file,) = tmp_path.glob("*.jsonl")
     name, request, started, ended, places = json.loads(file.read_text())
-    assert ("Pump.offer", 0, ["3/7"]) == (name, request, places)
+    assert ("Batcher.offer", 0, ["3/7"]) == (name, request, places)
     assert started <= ended
-    assert [("Pump.offer", (0, 0), started, ended, ["3/7"])] == read(tmp_path)
+    assert [("Batcher.offer", (0, 0), started, ended, ["3/7"])] == read(tmp_path)

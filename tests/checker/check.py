@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.checker.accounts import accounts, note
 from tests.checker.answers import answers
 from tests.checker.cluster import clusters
+from tests.checker.dead_letters import dead_letters
 from tests.checker.findings import Findings, Verdict
 from tests.checker.store import Row, Store
 from tests.checker.walk import walk
@@ -37,8 +38,7 @@ def check(
     accounts(store, findings)
     _events_in_journal_order(store, findings)
     _tokens(store, findings, wrong_clocks)
-    for place, reason in store.rows("SELECT place, reason FROM dead_letter"):
-        findings.add(Verdict.DEAD_LETTER, place, reason)
+    dead_letters(store, findings)
 
 
 def _events_in_journal_order(store: Store, findings: Findings) -> None:

@@ -16,7 +16,7 @@ class Verdict(StrEnum):
     BALANCE = "balances"  # a balance that is not the sum of its ledger, or not what the decisions make it
     NEGATIVE = "negative"  # a balance below zero
     EVENT = "events"  # an event that is missing, doubled, out of order, or with a gap before it
-    DEAD_LETTER = "dead letters"  # there should be none
+    DEAD_LETTER = "dead letters"  # one without a foreign record, or a foreign record without its one
     TOKEN = "tokens"  # a token that counted twice, or a fresh one that did not count
     LATE = "late"  # answers came back later than promised
     VERIFY = "verify"  # `allocations verify` found a difference, or a process gave up

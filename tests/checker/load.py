@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, LiteralString
+from typing import Any, Final, Literal, LiteralString
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from tests.checker.dead_letters import copy_row, foreign_rows
 from tests.checker.store import Row, Store
 
 TOGETHER: Final = 5000
+Isolation = Literal["read_committed", "read_uncommitted"]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 CONTENT: Final = ("clientId", "connectionId", "partnersConnectionId")
 TABLES: Final[dict[str, LiteralString]] = {
@@ -30,7 +33,9 @@ TABLES: Final[dict[str, LiteralString]] = {
     "ledger": """
         SELECT partition, "offset", connection_id::text, currency, debit, credit, quantity::text FROM ledger
     """,
-    "dead_letter": """SELECT partition || '/' || "offset", reason FROM dead_letter""",
+    "dead_letter": """
+        SELECT partition, "offset", reason, octet_length(value), encode(sha256(value), 'hex') FROM dead_letter
+    """,
 }
 
 
@@ -64,31 +69,48 @@ def content_of(body: dict[str, Any] | None) -> str:
 
 
 async def load_topics(store: Store, kafka: str, commands: str, events: str, dead_letters: str, partitions: int) -> None:
-    """The three topics from their beginning to where they end now, as a consumer sees them."""
-    async for records in read(kafka, commands, partitions):
-        store.insert("record", map(_command, records))
+    """The three topics from their beginning to where they end now.
+
+    Of events and dead letters what a consumer sees; of the commands every record, whatever became of a foreign
+    transaction that it is in.
+    """
+    async for records in read(kafka, commands, partitions, "read_uncommitted"):
+        commanded = [_command(each) for each in records]
+        store.insert("record", commanded)
+        store.insert("foreign_record", foreign_rows(records, commanded))
     async for records in read(kafka, events, partitions):
         store.insert("event", map(_event, records))
     async for records in read(kafka, dead_letters, partitions):
-        store.insert("dead_letter", ((f"topic {each.partition}/{each.offset}", "in the topic") for each in records))
+        store.insert("dead_letter_copy", map(copy_row, records))
 
 
-async def read(kafka: str, topic: str, partitions: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed"
+@asynccontextmanager
+async def consumer(kafka: str, isolation_level: Isolation) -> AsyncIterator[AIOKafkaConsumer]:
+    found = AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level=isolation_level,
     )
-    await consumer.start()
+    await found.start()
     try:
-        where = [TopicPartition(topic, partition) for partition in range(partitions)]
-        starts, ends = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
-        consumer.assign(where)
-        for each in where:
-            consumer.seek(each, starts[each])
-        while any([await consumer.position(each) < ends[each] for each in where]):
-            for records in (await consumer.getmany(timeout_ms=200, max_records=TOGETHER)).values():
-                yield records
+        yield found
     finally:
-        await consumer.stop()
+        await found.stop()
+
+
+async def read(
+    kafka: str, topic: str, partitions: int, isolation_level: Isolation = "read_committed"
+) -> AsyncIterator[Sequence[ConsumerRecord]]:
+    async with consumer(kafka, isolation_level) as log:
+        where = [TopicPartition(topic, partition) for partition in range(partitions)]
+        starts, ends = await log.beginning_offsets(where), await log.end_offsets(where)
+        log.assign(where)
+        for each in where:
+            log.seek(each, starts[each])
+        while any([await log.position(each) < ends[each] for each in where]):
+            for records in (await log.getmany(timeout_ms=200, max_records=TOGETHER)).values():
+                yield records
 
 
 def _command(record: ConsumerRecord) -> Row:

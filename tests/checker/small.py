@@ -101,7 +101,9 @@ def right() -> dict[str, list[Row]]:
             ACCOUNT | {"partition": 0, "offset": 1, "debit": "custody", "credit": "available", "quantity": "5"},
             ACCOUNT | {"partition": 1, "offset": 0, "debit": "available", "credit": "held", "quantity": "3"},
         ],
+        "foreign_record": [],
         "dead_letter": [],
+        "dead_letter_copy": [],
     }
 
 

@@ -33,7 +33,15 @@ CREATE TABLE ledger (
     partition INTEGER, "offset" INTEGER, connection_id TEXT, currency TEXT, debit TEXT, credit TEXT, quantity TEXT,
     PRIMARY KEY (partition, "offset")
 ) WITHOUT ROWID;
-CREATE TABLE dead_letter (place TEXT, reason TEXT);
+CREATE TABLE foreign_record (
+    partition INTEGER, "offset" INTEGER, size INTEGER, digest TEXT, PRIMARY KEY (partition, "offset")
+) WITHOUT ROWID;
+CREATE TABLE dead_letter (
+    partition INTEGER, "offset" INTEGER, reason TEXT, size INTEGER, digest TEXT, PRIMARY KEY (partition, "offset")
+) WITHOUT ROWID;
+CREATE TABLE dead_letter_copy (
+    place TEXT, partition INTEGER, "offset" INTEGER, reason TEXT, size INTEGER, digest TEXT
+);
 CREATE TABLE effect (
     partition INTEGER, "offset" INTEGER, id TEXT, connection_id TEXT, currency TEXT, kind TEXT, status TEXT,
     quantity TEXT, sequence INTEGER, available TEXT, held TEXT, start REAL, "end" REAL,

@@ -169,7 +169,7 @@ def a_late_record(small: Small) -> None:
         pytest.param(Verdict.EVENT, an_unknown_event, id="an event of nothing"),
         pytest.param(
             Verdict.DEAD_LETTER,
-            lambda small: small.add("dead_letter", {"place": "0/7", "reason": "not_a_command"}),
+            lambda small: small.add("dead_letter", {"partition": 0, "offset": 7, "reason": "not_a_command"}),
             id="a dead letter",
         ),
         pytest.param(Verdict.TOKEN, a_token_twice, id="a token counted twice"),

@@ -12,7 +12,6 @@ from psycopg.conninfo import make_conninfo
 
 from bitgo.client import BitGo, Reply, reserve_body
 from ingress.app import CLAIM_LANES
-from schemas.notices import CHANNEL
 from schemas.words import Kind
 from tests.faults.conftest import Machine
 from tests.support.system import System
@@ -153,12 +152,12 @@ async def test_given_a_role_without_rights_then_it_neither_moves_a_position_nor_
             superuser.stranger(fragile) as address,
             psycopg.connect(address, autocommit=True) as connection,
         ):
-            for channel in (CHANNEL, "outcomes"):
+            for channel in ("watermark", "outcomes"):
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             for statement in (b"SELECT * FROM notification_channel", b"SELECT listen_to_outcomes()"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     connection.execute(statement)
-            connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, FAR_AHEAD))
+            connection.execute("SELECT pg_notify(%s, %s)", ("watermark", FAR_AHEAD))
             assert {200} == {(await reserve(bitgo)).status for _ in range(16)}
             heard = [each.payload for each in connection.notifies(timeout=0.5)]
         assert [FAR_AHEAD] == heard

@@ -5,8 +5,16 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
+import pytest
+
+from tests.checker.findings import Verdict
 from tests.faults.run.catalog import FAULTS
 from tests.faults.run.record import BEGIN, END, record
+
+FOREIGN = ("read-only-postgres", "absent-standby", "foreign-large", "foreign-transaction", "false-notifications")
+SEED = "318"
+"""Each of them once within half a minute, none of the long ones, and the transaction is left open."""
+SLACK = "3"
 
 
 async def run(*arguments: str) -> tuple[int, str]:
@@ -23,6 +31,15 @@ async def test_an_unknown_fault_gets_a_sentence() -> None:
     assert status == 2
     assert all(fault.name in out for fault in FAULTS)
     assert "Traceback" not in out
+
+
+@pytest.mark.timeout(300)
+async def test_servers_that_refuse_and_clients_that_nobody_knows() -> None:
+    faults = ("--faults", ",".join(FOREIGN))
+    status, out = await run("--seed", SEED, "--minutes", "0.5", "--slack", SLACK, *faults)
+    assert status == 0
+    assert all(f"| {name} | " in out for name in FOREIGN)
+    assert f"|{' 0 |' * len(Verdict)}" in out
 
 
 def test_a_table_is_put_between_its_markers(tmp_path: Path) -> None:

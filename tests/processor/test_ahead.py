@@ -5,10 +5,9 @@ import pytest
 from processor import apply, measures
 from processor.apply import Applier
 from processor.batch import Batch
-from processor.store import Connection
 from schemas.records import NewerSchemaError
 from schemas.words import Verb
-from tests.support.batches import PARTITIONS, Log, finish, on, outcomes, reserve, run
+from tests.support.batches import PARTITIONS, Log, finish, on, outcomes, reserve
 
 RESERVED, RELEASED = ("applied", None, "reserved"), ("applied", None, "released")
 
@@ -55,13 +54,13 @@ async def test_other_records_are_decided_anew(mine: Applier, log: Log, decided: 
 
 
 async def test_it_is_forgotten_when_the_batch_before_it_is_not_written(
-    mine: Applier, connection: Connection, log: Log, decided: list[int]
+    mine: Applier, theirs: Applier, log: Log, decided: list[int]
 ) -> None:
     """Somebody else has applied both."""
     await mine([log.append(on(partition)) for partition in range(PARTITIONS)])
     asked = reserve()
     first, second = [log.append(asked)], [log.append(finish(asked, Verb.RELEASE))]
-    await run(connection, [*first, *second])
+    await theirs([*first, *second])
     before = measures.OUTDATED._value.get()
     assert [[], []] == [outcomes(await mine(first, second)), outcomes(await mine(second))]
     assert 1 == measures.OUTDATED._value.get() - before

@@ -6,82 +6,90 @@ from typing import Any
 import psycopg
 import pytest
 
-from processor import store
-from processor.apply import ForeignRecordError, GapError, load_and_decide
-from processor.batch import Batch, Record, read, wanted
+from processor import tables
+from processor.apply import Applier, ForeignRecordError, GapError
+from processor.batch import Record
 from processor.journal import FIRST_HASH, JournalRow
-from processor.recent import Recent
-from processor.store import Connection, LostRaceError
+from processor.tables import OutdatedError
 from schemas.notices import decode_notice
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command
 from schemas.words import Kind, Outcome, Verb
-from tests.support.batches import NO_RULES, PARTITIONS, Log, applier, everything, finish, opened, reserve, rows, run
+from service.postgres import Connection
+from tests.support.batches import (
+    PARTITIONS,
+    Log,
+    commit,
+    decided,
+    everything,
+    finish,
+    opened,
+    reserve,
+    rows,
+)
 from tests.support.commands import NOON
 
 
-async def test_a_batch_is_one_transaction_with_its_position(
-    connection: Connection, log: Log, database_url: str
-) -> None:
+async def test_a_batch_is_one_transaction_with_its_position(mine: Applier, log: Log, database_url: str) -> None:
     asked = reserve()
     records = [log.append(asked), log.append(finish(asked)), log.append(reserve())]
-    batch = await run(connection, records)
+    batch = await mine(records)
     assert [Outcome.APPLIED] * 3 == [row.outcome for row, _ in batch.journal]
     watermarks = {row["partition"]: row["next_offset"] for row in rows(database_url, "SELECT * FROM watermark")}
     assert {partition: log.ends[partition] for partition in range(PARTITIONS)} == watermarks
     assert ["cleared", "reserved"] == sorted(row["status"] for row in rows(database_url, "SELECT * FROM allocation"))
 
 
-async def test_the_same_batch_again_changes_nothing(connection: Connection, log: Log, database_url: str) -> None:
+async def test_the_same_batch_again_changes_nothing(mine: Applier, log: Log, database_url: str) -> None:
     asked = reserve()
     records = [log.append(asked), log.append(finish(asked)), log.append_raw(0, b"key", b"\x00")]
-    await run(connection, records)
+    await mine(records)
     before = everything(database_url)
-    again = await run(connection, records)
+    again = await mine(records)
     assert [] == again.journal
     assert before == everything(database_url)
 
 
-async def test_a_batch_that_overlaps_what_was_applied_goes_on_behind_it(connection: Connection, log: Log) -> None:
+async def test_a_batch_that_overlaps_what_was_applied_goes_on_behind_it(mine: Applier, log: Log) -> None:
     records = [log.append_raw(1, b"key", bytes([n])) for n in range(10)]
-    await run(connection, records[:6])
-    batch = await run(connection, records[3:])
+    await mine(records[:6])
+    batch = await mine(records[3:])
     assert [6, 7, 8, 9] == [row.offset for row, _ in batch.journal]
 
 
-async def test_a_gap_is_not_jumped(connection: Connection, log: Log, database_url: str) -> None:
+async def test_a_gap_is_not_jumped(mine: Applier, connection: Connection, log: Log, database_url: str) -> None:
     records = [log.append_raw(1, b"key", bytes([n])) for n in range(3)]
     with pytest.raises(GapError) as caught:
-        await run(connection, [records[0], records[2]])
+        await mine([records[0], records[2]])
     assert (1, 1) == (caught.value.partition, caught.value.next_offset)
     await connection.close()
     assert [] == rows(database_url, "SELECT * FROM journal")
 
 
-async def test_a_record_below_the_watermark_must_be_the_one_that_was_applied(connection: Connection, log: Log) -> None:
+async def test_a_record_below_the_watermark_must_be_the_one_that_was_applied(mine: Applier, log: Log) -> None:
     asked = reserve()
     record = log.append(asked)
-    await run(connection, [record])
+    await mine([record])
     another = Record(record.partition, 0, NOON, record.key, encode_command(finish(asked)), [])
     with pytest.raises(ForeignRecordError):
-        await run(connection, [another])
+        await mine([another])
 
 
 async def test_a_parked_record_below_the_watermark_is_known_by_its_bytes(
-    database_url: str, log: Log, connection: Connection
+    database_url: str, log: Log, mine: Applier
 ) -> None:
-    await run(connection, [log.append_raw(1, b"key", b"\x00\x01")])
-    assert [] == (await run(connection, [Record(1, 0, NOON, b"key", b"\x00\x01", [])])).journal
+    await mine([log.append_raw(1, b"key", b"\x00\x01")])
+    assert [] == (await mine([Record(1, 0, NOON, b"key", b"\x00\x01", [])])).journal
     with pytest.raises(ForeignRecordError):
-        await run(connection, [Record(1, 0, NOON, b"key", b"\x00\x02", [])])
+        await mine([Record(1, 0, NOON, b"key", b"\x00\x02", [])])
     assert 1 == len(rows(database_url, "SELECT * FROM dead_letter"))
 
 
 async def test_a_newer_record_stops_the_batch_before_anything_is_written(
-    connection: Connection, log: Log, database_url: str
+    mine: Applier, log: Log, database_url: str
 ) -> None:
     with pytest.raises(NewerSchemaError):
-        await run(connection, [log.append(reserve()), log.append_raw(0, b"key", b'{"schemaVersion": 2}')])
+        await mine([log.append(reserve()), log.append_raw(0, b"key", b'{"schemaVersion": 2}')])
     assert [] == rows(database_url, "SELECT * FROM journal")
 
 
@@ -91,38 +99,52 @@ async def test_a_newer_record_stops_the_batch_before_anything_is_written(
         "UPDATE allocation SET version = version + 1",
         "UPDATE account SET sequence = sequence + 1",
         "UPDATE watermark SET next_offset = next_offset + 1",
+        "UPDATE watermark SET hash = sha256('another history')",
     ],
 )
-async def test_a_write_is_guarded_by_what_was_loaded(
-    connection: Connection, log: Log, database_url: str, meddling: str
+async def test_a_commit_is_guarded_by_what_was_loaded(
+    mine: Applier, connection: Connection, log: Log, database_url: str, meddling: str
 ) -> None:
-    """Whoever writes past our locks is found out, and nothing of the batch is written."""
+    """Nothing of the batch is written, its dead letter neither, and nobody is notified."""
     asked = reserve()
     account = str(asked.connection_id)  # type: ignore[attr-defined]
     funded = reserve(account=account)
-    await run(connection, [log.append(asked), log.append(funded), log.append(finish(funded))])
+    await mine([log.append(asked), log.append(funded), log.append(finish(funded))])
     journaled = rows(database_url, "SELECT * FROM journal")
-    record = log.append(finish(asked))
-    each = read(record, PARTITIONS)
-    tables = await store.begin(connection, wanted([each]))
+    records = [log.append(finish(asked)), log.append_raw(0, b"key", b"no command")]
+    batch = await decided(connection, records)
     await connection.execute(meddling.encode())
-    batch = Batch(tables, NO_RULES)
-    batch.add(each)
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
-        with pytest.raises(LostRaceError):
-            await store.save(connection, batch)
-        await connection.close()
+        with pytest.raises(OutdatedError):
+            await commit(connection, batch)
         assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
     assert journaled == rows(database_url, "SELECT * FROM journal")
+    assert [] == rows(database_url, "SELECT * FROM dead_letter")
 
 
-async def test_a_journal_row_can_not_be_written_twice(connection: Connection, log: Log) -> None:
+async def test_an_id_that_a_refusal_found_absent_must_still_be_absent(
+    connection: Connection, log: Log, database_url: str
+) -> None:
+    asked = reserve()
+    batch = await decided(connection, [log.append(finish(asked))])
+    async with await opened(database_url) as other:
+        await other.execute(
+            "INSERT INTO allocation (allocation_id, kind, status, version, created_at, updated_at) "
+            "VALUES (%s, 'allocation', 'tombstone', 0, now(), now())",
+            (asked.allocation_id,),
+        )
+    with pytest.raises(OutdatedError):
+        await commit(connection, batch)
+    assert [] == rows(database_url, "SELECT * FROM journal")
+
+
+async def test_a_journal_row_can_not_be_written_twice(mine: Applier, connection: Connection, log: Log) -> None:
     record = log.append(reserve())
-    await run(connection, [record])
+    await mine([record])
     await connection.execute("UPDATE watermark SET next_offset = 0")
     with pytest.raises(psycopg.errors.UniqueViolation):
-        await run(connection, [record])
+        await mine([record])
 
 
 async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, connection: Connection) -> None:
@@ -133,7 +155,7 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
     records = [Record(partition, far, NOON, b"key", b"\x00", []) for partition in range(many)]
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
-        await store.save(connection, await load_and_decide(connection, records, many, NO_RULES, Recent()))
+        await commit(connection, await decided(connection, records, many))
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=2)]
     told = {partition for notice in notices for partition in notice.next_offsets}
     assert set(range(many)) == told
@@ -154,42 +176,37 @@ COMMITS = """
 
 
 async def test_a_batch_waits_for_the_disk_whatever_its_notification_does(
-    connection: Connection, log: Log, database_url: str
+    mine: Applier, connection: Connection, log: Log, database_url: str
 ) -> None:
-    """Loaded, and remembered: what is acknowledged is not lost with the machine's power."""
+    """What is acknowledged is not lost with the machine's power."""
     await connection.execute(COMMITS)
-    memory, asked = Recent(), reserve()
-    loaded = await run(connection, [log.append(asked)], memory)
-    remembered = await run(connection, [log.append(finish(asked, Verb.RELEASE))], memory)
-    assert (True, False) == (loaded.loaded.locked, remembered.loaded.locked)
+    asked = reserve()
+    await mine([log.append(asked)])
+    await mine([log.append(finish(asked, Verb.RELEASE))])
     assert [{"waits_for_the_disk": "on"}] * 2 == rows(database_url, "SELECT * FROM commits")
 
 
-async def test_an_account_that_no_decision_used_is_not_there(
-    connection: Connection, log: Log, database_url: str
-) -> None:
+async def test_an_account_that_no_decision_used_is_not_there(mine: Applier, log: Log, database_url: str) -> None:
     """What rows there are follows from the log alone, not from how it was cut into batches."""
     asked = reserve()
-    await run(connection, [log.append(finish(asked)), log.append(asked)])
+    await mine([log.append(finish(asked)), log.append(asked)])
     assert [] == rows(database_url, "SELECT * FROM account")
 
 
-async def test_the_largest_amounts_are_exact(connection: Connection, log: Log, database_url: str) -> None:
+async def test_the_largest_amounts_are_exact(mine: Applier, log: Log, database_url: str) -> None:
     account = str(uuid.uuid4())
     for _ in range(3):
         asked = reserve(QUANTITY_MAX, account)
-        await run(connection, [log.append(asked), log.append(finish(asked))])
+        await mine([log.append(asked), log.append(finish(asked))])
     back = reserve(QUANTITY_MAX, account, Kind.DEALLOCATION)
-    await run(connection, [log.append(back)])
+    await mine([log.append(back)])
     [row] = rows(database_url, "SELECT available, held FROM account")
     assert (2 * QUANTITY_MAX, QUANTITY_MAX) == (row["available"], row["held"])
-    await run(connection, [log.append(finish(back))])
+    await mine([log.append(finish(back))])
     assert 0 == rows(database_url, "SELECT held FROM account")[0]["held"]
 
 
-async def test_the_hash_chain_can_be_recomputed_from_the_rows(
-    connection: Connection, log: Log, database_url: str
-) -> None:
+async def test_the_hash_chain_can_be_recomputed_from_the_rows(mine: Applier, log: Log, database_url: str) -> None:
     asked, back = reserve(), reserve(kind=Kind.DEALLOCATION)
     commands = [
         asked,
@@ -199,8 +216,8 @@ async def test_the_hash_chain_can_be_recomputed_from_the_rows(
         finish(reserve()),
         finish(reserve(), Verb.RELEASE),
     ]
-    await run(connection, [*[log.append(each) for each in commands], log.append_raw(0, b"\x00", b"\xff")])
-    await run(connection, [log.append(reserve()) for _ in range(5)])
+    await mine([*[log.append(each) for each in commands], log.append_raw(0, b"\x00", b"\xff")])
+    await mine([log.append(reserve()) for _ in range(5)])
     for partition in range(PARTITIONS):
         previous = FIRST_HASH
         for row in rows(database_url, f'SELECT * FROM journal WHERE partition = {partition} ORDER BY "offset"'):  # noqa: S608
@@ -216,15 +233,40 @@ def _hash(row: dict[str, Any], previous: bytes) -> bytes:
     return JournalRow(**columns, **ids).hash(previous)
 
 
-async def test_an_applier_gets_over_a_lost_connection(database_url: str, connection: Connection, log: Log) -> None:
-    worker = applier(database_url)
+async def test_a_notification_that_fails_after_the_commit_loses_nothing(
+    mine: Applier, log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is that of the whole call; the batch comes again and is found applied, and the next one too."""
+    monkeypatch.setattr(tables, "notices", lambda _batch: ["x" * 9000])
     first, second = log.append(reserve()), log.append(reserve())
-    await worker([first])
+    for record in (first, second):
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            await mine([record])
+        assert [] == (await mine([record])).journal
+    assert 2 == len(rows(database_url, "SELECT 1 FROM journal"))
+
+
+async def test_nothing_is_open_or_locked_between_two_calls(
+    mine: Applier, connection: Connection, log: Log, database_url: str
+) -> None:
+    """A worker that sleeps, loaded or not, keeps nobody waiting (decision 2)."""
+    await mine([log.append(reserve())])
+    await decided(connection, [log.append(finish(reserve()))])
+    [row] = rows(
+        database_url,
+        "SELECT count(*) FILTER (WHERE state <> 'idle') AS busy FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+    )
+    assert 0 == row["busy"]
+
+
+async def test_an_applier_gets_over_a_lost_connection(mine: Applier, connection: Connection, log: Log) -> None:
+    first, second = log.append(reserve()), log.append(reserve())
+    await mine([first])
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'allocations-processor' "
         "AND datname = current_database()"
     )
     with pytest.raises(psycopg.OperationalError):
-        await worker([second])
-    assert 1 == len((await worker([second])).journal)
-    await worker.close()
+        await mine([second])
+    assert 1 == len((await mine([second])).journal)

@@ -2,18 +2,15 @@
 
 import uuid
 
-import pytest
-
 from ingress.rows import OutcomeRow, outcome_row
-from processor.apply import load_and_decide
+from processor.apply import Applier
 from processor.notices import TOLD_MAX
-from processor.recent import Recent
-from processor.store import Connection, LostRaceError, OutdatedError, save
 from schemas.commands import Command
 from schemas.notices import decode_notice
 from schemas.words import Kind, Verb
+from service.postgres import Connection
 from service.sql import statements
-from tests.support.batches import NO_RULES, PARTITIONS, Log, finish, opened, reserve, rows, run
+from tests.support.batches import Log, finish, opened, reserve
 from tests.support.commands import stamps
 
 
@@ -21,7 +18,7 @@ def repeat(command: Command) -> Command:
     return command.model_copy(update=stamps(command.allocation_id))
 
 
-async def test_it_is_what_would_be_read(connection: Connection, log: Log, database_url: str) -> None:
+async def test_it_is_what_would_be_read(mine: Applier, connection: Connection, log: Log, database_url: str) -> None:
     """Applied, rejected, repeated, refused in every way, a tombstone; in one batch and in one each."""
     account = str(uuid.uuid4())
     first, back, unknown, ghost = reserve(5, account), reserve(9, account, Kind.DEALLOCATION), reserve(), reserve()
@@ -31,12 +28,12 @@ async def test_it_is_what_would_be_read(connection: Connection, log: Log, databa
         *(back, repeat(back), finish(back), reserve(1, account, of=back.allocation_id)),
         *(finish(unknown), finish(ghost, Verb.RELEASE), ghost, finish(ghost), extended, finish(extended)),
     ]
-    half, memory = len(commands) // 2, Recent()
+    half = len(commands) // 2
     batches = [commands[:half], *[[command] for command in commands[half:]]]
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
         for batch in batches:
-            await run(connection, [log.append(command) for command in batch], memory)
+            await mine([log.append(command) for command in batch])
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     told = {(row[0], row[1]): outcome_row(row[2:]) for notice in notices for row in notice.outcomes}
     assert {command.command_id for command in commands} == {row.command_id for row in told.values()}
@@ -50,51 +47,19 @@ async def read(connection: Connection, positions: list[tuple[int, int]]) -> dict
     return {(row[0], row[1]): outcome_row(row[4:]) for row in await cursor.fetchall()}
 
 
-async def test_what_was_parked_is_read(connection: Connection, log: Log, database_url: str) -> None:
+async def test_what_was_parked_is_read(mine: Applier, log: Log, database_url: str) -> None:
     """Its proof are its bytes."""
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
-        await run(connection, [log.append_raw(1, b"key", b"\x00")])
+        await mine([log.append_raw(1, b"key", b"\x00")])
         [notice] = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     assert ({1: 1}, []) == (notice.next_offsets, notice.outcomes)
 
 
-async def test_a_large_batch_tells_of_positions_only(connection: Connection, log: Log, database_url: str) -> None:
+async def test_a_large_batch_tells_of_positions_only(mine: Applier, log: Log, database_url: str) -> None:
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
-        await run(connection, [log.append(reserve()) for _ in range(TOLD_MAX + 1)])
+        await mine([log.append(reserve()) for _ in range(TOLD_MAX + 1)])
         notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
     assert [[]] == [notice.outcomes for notice in notices]
     assert TOLD_MAX + 1 == sum(notices[0].next_offsets.values())
-
-
-async def test_nobody_hears_of_a_batch_that_was_undone(connection: Connection, log: Log, database_url: str) -> None:
-    memory, asked = Recent(), reserve()
-    await run(connection, [log.append(asked)], memory)
-    async with await opened(database_url) as listener:
-        await listener.execute("UPDATE allocation SET version = version + 1")
-        await listener.execute("SELECT listen_to_outcomes()")
-        with pytest.raises(OutdatedError):
-            await run(connection, [log.append(finish(asked, Verb.RELEASE))], memory)
-        assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
-
-
-async def test_nobody_hears_of_a_loaded_batch_that_was_undone(
-    connection: Connection, log: Log, database_url: str
-) -> None:
-    """Its dead letter is undone with it."""
-    asked = reserve()
-    reserved = log.append(asked)
-    await run(connection, [reserved])
-    records = [log.append_raw(reserved.partition, b"key", b"no command"), log.append(finish(asked, Verb.RELEASE))]
-    async with await opened(database_url) as listener:
-        await listener.execute("SELECT listen_to_outcomes()")
-        batch = await load_and_decide(connection, records, PARTITIONS, NO_RULES, Recent())
-        await listener.execute("UPDATE allocation SET version = version + 1")
-        with pytest.raises(LostRaceError):
-            await save(connection, batch)
-        assert [] == [each.payload async for each in listener.notifies(timeout=0.5)]
-    assert [[], 1] == [
-        rows(database_url, "SELECT 1 FROM dead_letter"),
-        len(rows(database_url, "SELECT 1 FROM journal")),
-    ]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from processor.pump import BATCH_MAX_RECORDS
+from processor.batcher import BATCH_MAX_RECORDS
 from processor.relay import TRANSACTION_MAX_RECORDS
 from schemas.records import position_of
 from tests.proof.conftest import differences, new_history, verify

@@ -9,17 +9,17 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from processor.apply import Applier, load_and_decide
-from processor.batch import Batch, Record
+from processor import tables
+from processor.apply import Applier, decide
+from processor.batch import Batch, Record, read, wanted
 from processor.journal import FIRST_HASH
 from processor.policy import PolicySettings
-from processor.recent import Recent
-from processor.store import Connection, save
+from processor.store import Store
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
 from schemas.words import AfterFinal, Kind, Verb
-from service.postgres import connect
+from service.postgres import Connection, connect
 from service.settings import ServiceSettings
 from tests.support.commands import NOON, stamps
 
@@ -43,11 +43,15 @@ class Log:
 
 
 def reserve(
-    quantity: int = 5, account: str | None = None, kind: Kind = Kind.ALLOCATION, of: str | None = None
+    quantity: int = 5,
+    account: str | None = None,
+    kind: Kind = Kind.ALLOCATION,
+    of: str | None = None,
+    currency: str = "BTC",
 ) -> Command:
     return RESERVES[kind](
         **stamps(of or str(uuid.uuid4())),
-        amount=Amount(currency="BTC", quantity=str(quantity)),
+        amount=Amount(currency=currency, quantity=str(quantity)),
         client_id=str(uuid.uuid4()),
         connection_id=account or str(uuid.uuid4()),
         partners_connection_id="account",
@@ -61,11 +65,16 @@ def finish(command: Command, verb: Verb = Verb.CLEAR) -> Command:
 
 
 def on(
-    partition: int, account: str | None = None, kind: Kind = Kind.ALLOCATION, quantity: int = 5, of: str | None = None
+    partition: int,
+    account: str | None = None,
+    kind: Kind = Kind.ALLOCATION,
+    quantity: int = 5,
+    of: str | None = None,
+    currency: str = "BTC",
 ) -> Command:
     """A reserve whose id belongs on a partition."""
     while True:
-        asked = reserve(quantity, account, kind, of)
+        asked = reserve(quantity, account, kind, of, currency)
         if partition_of(key_of(asked.allocation_id), PARTITIONS) == partition:
             return asked
 
@@ -74,18 +83,19 @@ async def opened(database_url: str) -> Connection:
     return await connect(ServiceSettings(postgres_url=database_url), "test")  # type: ignore[arg-type]
 
 
-async def run(connection: Connection, records: Sequence[Record], recent: Recent | None = None) -> Batch:
-    """Apply a batch; by default on rows that are loaded."""
-    memory = recent or Recent()
-    batch = await load_and_decide(connection, records, PARTITIONS, NO_RULES, memory)
-    await save(connection, batch)
-    memory.keep(batch)
-    return batch
+async def decided(connection: Connection, records: Sequence[Record], partitions: int = PARTITIONS) -> Batch:
+    """A batch that is decided on rows as they are now, and not committed."""
+    reads = [read(record, partitions) for record in records]
+    return decide(await tables.load(connection, wanted(reads)), reads, NO_RULES)
+
+
+async def commit(connection: Connection, batch: Batch) -> None:
+    await tables.commit(connection, batch)
 
 
 def applier(database_url: str) -> Applier:
     """To be closed."""
-    return Applier(ServiceSettings(postgres_url=database_url), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
+    return Applier(Store(ServiceSettings(postgres_url=database_url)), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
 
 
 async def prepare(connection: Connection) -> None:

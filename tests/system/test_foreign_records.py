@@ -108,32 +108,3 @@ async def test_foreign_records_are_passed_over_by_the_start_checks_and_the_relay
     assert [b"allocations.AllocationReserved", b"allocations.AllocationCleared"] == [
         dict(record.headers)["ce_type"] for record in ours
     ]
-
-
-async def test_a_codec_that_is_not_installed_halts_its_partition_and_the_others_go_on(
-    reached: Reached, tmp_path: Path
-) -> None:
-    """The last test here: the partition stays halted."""
-    system, before = reached.system, command()
-    key = key_of(before.allocation_id)
-    home = partition_of(key, 8)
-    packed = snappy(batch((key, encode_command(command(before.allocation_id)), [])))
-    at = await append(system.kafka, system.topics.commands, home, [batch((key, encode_command(before), [])), packed])
-    answers: dict[bool, set[tuple[int, str]]] = {True: set(), False: set()}
-    while not (answers[True] and answers[False]):
-        body = reserve_body(Kind.ALLOCATION)
-        reply = await reached.bitgo.reserve(Kind.ALLOCATION, body)
-        there = partition_of(key_of(body["allocationId"]), 8) == home
-        answers[there].add((reply.status, reply.body.get("code") or reply.body["status"]))
-    assert {True: {(503, "outcome_pending")}, False: {(200, "reserved")}} == answers
-    status, document = await system.readyz("processor-0")
-    reason = document["problems"][f"partition {home}"]
-    assert status == 503
-    for part in (f"{system.topics.commands}/{home}", f"offset {at}", "UnsupportedCodecError", "snappy", "install"):
-        assert part in reason
-    assert 1 == (await system.metrics("processor-0"))[f'processor_partition_halted{{partition="{home}"}}']
-    [row] = system.rows("SELECT next_offset FROM watermark WHERE partition = %s", home)
-    assert at == row["next_offset"]
-    ran = await run("capture", tmp_path / "capture", "--kafka", system.kafka, "--prefix", system.prefix)
-    assert (78, True) == (ran.status, f"{system.topics.commands}/{home}/{at} can not be decoded" in ran.err), ran
-    assert ("processor-0", 1) not in system.ended

@@ -1,6 +1,6 @@
 """Outcomes come with the notification of a commit; without it they are read, and answers are the same (record 0015).
 
-A notification is a hint to look, and nobody else's can be heard (record 0020).
+A notification is a hint to look, and nobody else's can be heard (record 0015).
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import uuid
 import psycopg
 
 from bitgo.client import BitGo, reserve_body
-from schemas.notices import CHANNEL, NOTICE_MAX_BYTES
+from schemas.notices import NOTICE_MAX_BYTES
 from schemas.words import Kind
 from tests.support.system import System
 
@@ -78,7 +78,7 @@ async def test_given_a_notification_far_ahead_then_every_write_is_answered_and_t
     """On both channels: the old one, which any role knew, and ours, as a failover that lost commits would."""
     await system.processor()
     async with await system.ingress() as bitgo:
-        for channel in (CHANNEL, our_channel(system)):
+        for channel in ("watermark", our_channel(system)):
             notify(system.database_url, channel, FAR_AHEAD)
             await reserves(bitgo, 16)
             assert 200 == (await system.readyz("ingress-0"))[0]

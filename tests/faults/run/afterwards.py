@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from local.child import tail
 from schemas.topics import Topics
 from tests.checker.findings import Findings, Verdict
-from tests.checker.load import load_history, load_tables, load_topics
+from tests.checker.load import consumer, load_history, load_tables, load_topics
 from tests.checker.store import Store
 from tests.faults.run.stage import ALLOCATIONS, Stage
 
@@ -25,28 +26,32 @@ ANSWERS: Final = (
 
 async def caught_up(kafka: str, postgres_url: str, topics: Topics, partitions: int) -> None:
     """Until the log is applied and no event comes any more; what is missing then, the check will tell."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, isolation_level="read_committed")
-    await consumer.start()
+    commands = [TopicPartition(topics.commands, partition) for partition in range(partitions)]
+    events = [TopicPartition(topics.events, partition) for partition in range(partitions)]
     try:
-        async with asyncio.timeout(CAUGHT_UP_SECONDS):
-            while await _ends(consumer, topics.commands, partitions) != await asyncio.to_thread(
-                _watermarks, postgres_url
-            ):
+        async with asyncio.timeout(CAUGHT_UP_SECONDS), consumer(kafka, "read_uncommitted") as log:
+            while not await _applied(log, commands, await asyncio.to_thread(_watermarks, postgres_url)):
                 await asyncio.sleep(0.2)
-        before: list[int] = []
-        while (now := await _ends(consumer, topics.events, partitions)) != before:
-            before = now
-            await asyncio.sleep(SILENT_SECONDS)
+        async with asyncio.timeout(CAUGHT_UP_SECONDS), consumer(kafka, "read_committed") as published:
+            before: list[int] = []
+            while (now := list((await published.end_offsets(events)).values())) != before:
+                before = now
+                await asyncio.sleep(SILENT_SECONDS)
     except TimeoutError:
         print("the log was not applied to its end", file=sys.stderr)
-    finally:
-        await consumer.stop()
 
 
-async def _ends(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> list[int]:
-    where = [TopicPartition(topic, partition) for partition in range(partitions)]
-    ends = await consumer.end_offsets(where)
-    return [ends[each] for each in where]
+async def _applied(log: AIOKafkaConsumer, where: list[TopicPartition], watermarks: Sequence[int]) -> bool:
+    """Whether no record is left; markers of foreign transactions may be."""
+    ends = await log.end_offsets(where)
+    left = [each for each, mark in zip(where, watermarks, strict=True) if mark < ends[each]]
+    log.assign(left)
+    for each in left:
+        log.seek(each, watermarks[each.partition])
+    while any([await log.position(each) < ends[each] for each in left]):
+        if await log.getmany(timeout_ms=200):
+            return False
+    return True
 
 
 def _watermarks(postgres_url: str) -> list[int]:
@@ -75,6 +80,15 @@ async def _output(*argv: str, **environment: str) -> tuple[int, bytes]:
     process = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=merged, env={**os.environ, **environment})
     out, _ = await process.communicate()
     return process.returncode or 0, out
+
+
+def barked(logs: Path, findings: Findings) -> None:
+    """The watchdog is for what nobody foresaw: nothing that is broken here may need it."""
+    for log in sorted(logs.glob("processor-*.log")):
+        with log.open(errors="replace") as lines:
+            times = sum("StalledError" in line for line in lines)
+        if times:
+            findings.add(Verdict.VERIFY, log.stem, f"the watchdog ended it {times} times")
 
 
 def given_up(log: Path, findings: Findings) -> None:

@@ -2,7 +2,8 @@
 
 A process is counted from the moment it was hurt; a server from the moment it is back, because nobody can answer without
 it, except that a broker that was killed is counted from the kill. An ingress that sleeps is counted from when it wakes:
-it keeps its callers' connections, and nobody else can answer on those.
+it keeps its callers' connections, and nobody else can answer on those. What others write is counted from its beginning:
+answers go on meanwhile.
 """
 
 import asyncio
@@ -11,39 +12,20 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 import psycopg
 
-from processor.app import SESSION_TIMEOUT_SECONDS
+from tests.faults.run import foreign, server_settings
+from tests.faults.run.fault import BROKER, FOREIGN, INGRESS, POSTGRES, RESTART, TAKEOVER, Fault, Strike
 from tests.faults.run.processes import group, started_at
 from tests.faults.run.proxy import END_OF_TRANSACTION, PRODUCE, Deed, Proxy, Trap, kafka_request, postgres_did
 from tests.faults.run.stage import Stage
 
-INGRESS: Final = 2.0
-RESTART: Final = 3.0
-TAKEOVER: Final = SESSION_TIMEOUT_SECONDS + 3.0
-POSTGRES: Final = 3.0
-BROKER: Final = 8.0
 SPRING_SECONDS: Final = 5.0
 JOIN_SECONDS: Final = 20.0
 EVERYTHING: Final = 1000
-
-Strike = Callable[[Stage, Random], Awaitable[float]]
-
-
-@dataclass(frozen=True)
-class Fault:
-    name: str
-    target_seconds: float
-    strike: Strike
-    needs: str = ""
-    """`clock` or `disk`, when the machine must offer one."""
-
-    def why_not(self, stage: Stage) -> str | None:
-        return {"clock": stage.clock.why_not, "disk": stage.disk.why_not}.get(self.needs)
 
 
 async def _running(stage: Stage, name: str) -> dict[str, int]:
@@ -224,6 +206,11 @@ FAULTS: Final = (
     Fault("in-transaction", POSTGRES, moment("postgres", "server", postgres_did("BEGIN"), "cut before", "stall")),
     Fault("in-commit", POSTGRES, moment("postgres", "server", postgres_did("COMMIT"), "cut before", "stall")),
     Fault("no-connections", POSTGRES, no_connections),
+    Fault("read-only-postgres", POSTGRES, server_settings.read_only),
+    Fault("absent-standby", POSTGRES, server_settings.absent_standby),
+    Fault("foreign-large", FOREIGN, foreign.large_record),
+    Fault("foreign-transaction", FOREIGN, foreign.transaction),
+    Fault("false-notifications", FOREIGN, foreign.false_notifications),
     Fault("full-disk", BROKER, full_disk, "disk"),
     Fault("clock-ingress", INGRESS, clock("ingress", -60, -20, -7, 7, 20, 90), "clock"),
     Fault("clock-processor", INGRESS, clock("processor", -600, -20, 20, 600), "clock"),

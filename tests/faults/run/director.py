@@ -12,7 +12,7 @@ from typing import Final
 from bitgo.client import BitGo, load_private_key
 from local.report import Report
 from tests.faults.run.caller import Caller
-from tests.faults.run.catalog import Fault
+from tests.faults.run.fault import Fault
 from tests.faults.run.history import History
 from tests.faults.run.schedule import schedule
 from tests.faults.run.stage import Stage

@@ -14,9 +14,10 @@ from tests.checker import show
 from tests.checker.check import check
 from tests.checker.findings import Findings, Verdict
 from tests.checker.store import Store
-from tests.faults.run.afterwards import ANSWERS, caught_up, given_up, loaded, verified
-from tests.faults.run.catalog import Fault
+from tests.faults.run.administrator import DEFAULTS, reset
+from tests.faults.run.afterwards import ANSWERS, barked, caught_up, given_up, loaded, verified
 from tests.faults.run.director import Director
+from tests.faults.run.fault import Fault
 from tests.faults.run.history import History
 from tests.faults.run.record import record
 from tests.faults.run.stage import Stage, stage
@@ -50,15 +51,17 @@ async def play(options: Options) -> bool:
 
 
 async def _play(options: Options) -> bool:
-    report, findings, folder = reporter(), Findings(), options.folder
+    report, folder = reporter(), options.folder
     report(f"seed {options.seed}")
     store = Store(folder / "check.sqlite")
     async with stage(folder, report, PARTITIONS) as on:
         skipped = _skipped(options.faults, on, report)
+        findings = on.findings
         director = await _traffic(options, on, report, [each for each in options.faults if each.name not in skipped])
         await _load(store, folder, on, report)
         report(await verified(on, findings))
         given_up(folder / "up.log", findings)
+        barked(on.disk.folder / "logs", findings)
     check(store, findings, limits={LIMITED: LIMIT}, wrong_clocks=director.wrong_clocks)
     _judge_silence(director, options.slack, findings)
     _print(options, store, director, findings, skipped)
@@ -77,6 +80,9 @@ async def _traffic(options: Options, on: Stage, report: Report, faults: Sequence
     with History(options.folder / "history.jsonl", PARTITIONS) as history:
         director = Director(on, history, Random(options.seed), report, options.clients)
         await director.play(faults, options.minutes * 60)
+        for call in on.foreign_calls:
+            history.write(call)
+    await reset(on.postgres, *DEFAULTS)
     return director
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
-from tests.faults.run.catalog import Fault
+from tests.faults.run.fault import Fault
 
 PAIRS_PER_ROUND: Final = 0.3
 

@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -24,6 +24,8 @@ from local.postgres import Postgres
 from local.ready import wait_until
 from local.report import Report
 from local.supervisor import Supervisor
+from tests.checker.findings import Findings
+from tests.faults.run.administrator import stranger
 from tests.faults.run.clock import Clock
 from tests.faults.run.disk import Disk
 from tests.faults.run.processes import environment, processes
@@ -46,6 +48,13 @@ class Stage:
     disk: Disk
     report: Report
     description: dict[str, Any]
+    partitions: int
+    stranger_url: str
+    """Of a role in Postgres without any right."""
+    findings: Findings = field(default_factory=Findings)
+    """What was found while things broke."""
+    foreign_calls: list[dict[str, Any]] = field(default_factory=list)
+    """Commands that others have put into the log: calls that nobody answered, as the history has them."""
 
     def processes(self) -> dict[str, int]:
         """Names and pids of the living, servers and what `up` and this run started."""
@@ -96,10 +105,12 @@ async def stage(folder: Path, report: Report, partitions: int) -> AsyncIterator[
         supervisor.start(_behind(kafka, to_kafka, disk.folder, clock))
         supervisor.start(replace(postgres.child(), env=postgres.child().env | clock.env))
         await asyncio.gather(kafka.wait_ready(), postgres.wait_ready())
+        stranger_url = await exits.enter_async_context(stranger(postgres))
         up = _up(folder, disk.folder, to_kafka, _through(postgres.url, to_postgres), clock, partitions)
         supervisor.start(up)
         description = await _described(up.log, report)
-        yield Stage(supervisor, kafka, postgres, to_kafka, to_postgres, clock, disk, report, description)
+        servers = (supervisor, kafka, postgres, to_kafka, to_postgres)
+        yield Stage(*servers, clock, disk, report, description, partitions, stranger_url)
         await supervisor.remove("up")
 
 

@@ -1,8 +1,7 @@
-"""What a worker remembers of the tables: used when it is enough, and never believed when it is not so (record 0013)."""
+"""The rows that a worker's own last batches left: used when they are enough, never believed when they are not so."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processor import recent
+from processor import row_cache
 from processor.apply import Applier, GapError
-from processor.batch import Batch, Record
-from processor.recent import FIRST_REST, LONGEST_REST, Recent
-from processor.store import Connection, OutdatedError
+from processor.batch import Record
 from schemas.commands import FINISHES, Command
 from schemas.words import AfterFinal, Kind, Verb
+from service.postgres import Connection
 from tests.support.batches import (
     Log,
     applier,
@@ -28,7 +26,6 @@ from tests.support.batches import (
     prepare,
     reserve,
     rows,
-    run,
 )
 from tests.support.commands import NOON, stamps
 
@@ -38,37 +35,31 @@ RESERVED, CLEARED = ("applied", None, "reserved"), ("applied", None, "cleared")
 ALREADY_CLEARED = ("refused", "already_cleared", "cleared")
 
 
-@pytest.fixture
-async def theirs(database_url: str) -> AsyncIterator[Applier]:
-    worker = applier(database_url)
-    yield worker
-    await worker.close()
-
-
 async def one(worker: Applier, log: Log, command: Command) -> tuple[str, str | None, str | None]:
     [outcome] = outcomes(await worker([log.append(command)]))
     return outcome
 
 
-async def test_what_was_written_last_is_not_loaded(connection: Connection, log: Log, database_url: str) -> None:
-    memory, account = Recent(), str(uuid.uuid4())
+async def test_what_was_written_last_is_not_loaded(
+    mine: Applier, log: Log, loads: list[int], database_url: str
+) -> None:
+    account = str(uuid.uuid4())
     first, second, back = on(0, account), on(0, account), on(0, account, Kind.DEALLOCATION)
-    loaded = await run(connection, [log.append(each) for each in (first, finish(first))], memory)
-    assert loaded.loaded.locked
-    release = finish(second, Verb.RELEASE)
+    await mine([log.append(each) for each in (first, finish(first))])
+    assert [1] == loads
+    release, third = finish(second, Verb.RELEASE), on(0, account)
     for command in (second, finish(second), finish(second), release, back, finish(back)):
-        batch = await run(connection, [log.append(command)], memory)
-        assert not batch.loaded.locked, command.verb
-    third = on(0, account)
-    assert not (await run(connection, [log.append(each) for each in (third, finish(third))], memory)).loaded.locked
-    assert [("refused", "already_cleared", "cleared")] == outcomes(await run(connection, [log.append(release)], memory))
+        await mine([log.append(command)])
+    await mine([log.append(each) for each in (third, finish(third))])
+    assert ALREADY_CLEARED == await one(mine, log, release)
+    assert [1] == loads
     assert [{"available": 10, "sequence": 5}] == rows(database_url, "SELECT available, sequence FROM account")
 
 
-async def test_what_is_not_remembered_is_loaded(connection: Connection, log: Log) -> None:
+async def test_what_is_not_cached_is_loaded(mine: Applier, log: Log, loads: list[int]) -> None:
     """Another partition, an id that does not begin with a reserve, an account that was not seen."""
-    memory, account, late = Recent(), str(uuid.uuid4()), on(0)
-    await run(connection, [log.append(on(0, account))], memory)
+    account, late = str(uuid.uuid4()), on(0)
+    await mine([log.append(on(0, account))])
     for commands in (
         [on(1, account)],
         [finish(on(0, account))],
@@ -76,7 +67,9 @@ async def test_what_is_not_remembered_is_loaded(connection: Connection, log: Log
         [finish(late, Verb.RELEASE), late],
         [on(0, account, Kind.DEALLOCATION)],
     ):
-        assert (await run(connection, [log.append(each) for each in commands], memory)).loaded.locked
+        loads.clear()
+        await mine([log.append(each) for each in commands])
+        assert 1 == len(loads)
 
 
 async def test_a_balance_that_another_worker_moved(mine: Applier, theirs: Applier, log: Log, database_url: str) -> None:
@@ -87,14 +80,11 @@ async def test_a_balance_that_another_worker_moved(mine: Applier, theirs: Applie
         await one(worker, log, command)
     assert RESERVED == await one(mine, log, on(0, account, Kind.DEALLOCATION, 10))
     assert [{"available": 0, "held": 10}] == rows(database_url, "SELECT available, held FROM account")
-    assert (await mine([log.append(on(0))])).loaded.locked, "others work on its accounts: it loads for a while"
-    await mine.close()
-    await theirs.close()
 
 
 async def test_an_id_that_was_taken_for_new(mine: Applier, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reserved so long ago that it is forgotten: the same answers as if it were remembered."""
-    monkeypatch.setattr(recent, "STATES_MAX", 1)
+    monkeypatch.setattr(row_cache, "STATES_MAX", 1)
     asked = on(0)
     other_kind = on(0, kind=Kind.DEALLOCATION, of=asked.allocation_id)
     for command, outcome in (
@@ -105,15 +95,14 @@ async def test_an_id_that_was_taken_for_new(mine: Applier, log: Log, monkeypatch
         (other_kind, ("refused", "id_in_use", "cleared")),
     ):
         assert outcome == await one(mine, log, command)
-        for _ in range(FIRST_REST + 1):
-            await one(mine, log, on(0))
+        await one(mine, log, on(0))
 
 
 async def test_an_expired_reserve_of_an_id_that_was_taken_for_new(
     mine: Applier, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It inserts nothing that could collide, and its journal row names the state all the same."""
-    monkeypatch.setattr(recent, "STATES_MAX", 1)
+    monkeypatch.setattr(row_cache, "STATES_MAX", 1)
     asked = on(0)
     for command in (asked, on(0)):
         await one(mine, log, command)
@@ -153,78 +142,72 @@ async def test_of_two_workers_that_remember_the_same_the_second_changes_nothing(
     assert 21 == len(rows(database_url, "SELECT 1 FROM ledger"))
 
 
-async def test_a_gap_is_not_jumped_by_memory(connection: Connection, log: Log) -> None:
-    memory = Recent()
-    await run(connection, [log.append(on(0))], memory)
+async def test_a_gap_is_not_jumped_by_the_cache(mine: Applier, log: Log) -> None:
+    await mine([log.append(on(0))])
     log.append(on(0))
     with pytest.raises(GapError):
-        await run(connection, [log.append(on(0))], memory)
+        await mine([log.append(on(0))])
 
 
-async def test_memory_ends_with_the_connection(mine: Applier, log: Log) -> None:
+async def test_the_cache_ends_with_the_connection(mine: Applier, log: Log, loads: list[int]) -> None:
     """Only a connection keeps a rebuild away."""
     await mine([log.append(on(0))])
-    assert not (await mine([log.append(on(0))])).loaded.locked
+    await mine([log.append(on(0))])
+    assert 1 == len(loads)
     await mine.close()
-    assert (await mine([log.append(on(0))])).loaded.locked
+    await mine([log.append(on(0))])
+    assert 2 == len(loads)
 
 
-async def test_after_a_miss_batches_load_for_a_while(connection: Connection, log: Log) -> None:
-    """And for longer when the next miss comes soon: a round trip in vain, and a connection, are lost at each."""
-    memory = Recent()
-
-    async def loads() -> int:
-        batches: list[Batch] = []
-        while not batches or batches[-1].loaded.locked:
-            batches.append(await run(connection, [log.append(on(0))], memory))
-        return len(batches) - 1
-
-    await run(connection, [log.append(on(0))], memory)
-    assert 0 == await loads()
-    for rest in (FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST):
-        memory.missed()
-        assert rest == await loads()
-    for _ in range(4 * FIRST_REST):
-        assert 0 == await loads()
-    memory.missed()
-    assert FIRST_REST == await loads()
-    for _ in range(20):
-        memory.missed()
-    assert LONGEST_REST == memory._rest
+async def test_a_cached_row_that_another_wrote_costs_one_load(
+    mine: Applier, connection: Connection, log: Log, loads: list[int]
+) -> None:
+    asked = on(0)
+    await mine([log.append(asked)])
+    await connection.execute("UPDATE allocation SET notes = 'changed', version = version + 1")
+    loads.clear()
+    assert ("applied", None, "released") == await one(mine, log, finish(asked, Verb.RELEASE))
+    assert 1 == len(loads)
+    assert RESERVED == await one(mine, log, on(0))
+    assert 1 == len(loads)
 
 
-async def test_a_miss_is_told_before_anything_is_written(connection: Connection, log: Log, database_url: str) -> None:
-    memory, asked = Recent(), on(0)
-    await run(connection, [log.append(asked)], memory)
-    await connection.execute("UPDATE allocation SET version = version + 1")
-    before = everything(database_url)
-    with pytest.raises(OutdatedError):
-        await run(connection, [log.append(finish(asked, Verb.RELEASE))], memory)
-    await connection.close()
-    assert before == everything(database_url)
-
-
-async def test_a_batch_with_dead_letters_is_loaded(connection: Connection, log: Log, database_url: str) -> None:
-    """They may be too large for one call."""
-    memory, asked = Recent(), on(0)
-    await run(connection, [log.append(asked)], memory)
-    records = [log.append_raw(0, b"key", b"no command"), log.append(finish(asked, Verb.RELEASE))]
-    batch = await run(connection, records, memory)
-    assert batch.loaded.locked
+async def test_a_batch_with_a_dead_letter_needs_no_load(
+    mine: Applier, log: Log, loads: list[int], database_url: str
+) -> None:
+    asked = on(0)
+    await mine([log.append(asked)])
+    letter = b"no command \\ \x00\xff"
+    await mine([log.append_raw(0, b"k\xffy", letter), log.append(finish(asked, Verb.RELEASE))])
+    assert 1 == len(loads)
     assert ["applied", "parked", "applied"] == [
         row["outcome"] for row in rows(database_url, 'SELECT outcome FROM journal ORDER BY "offset"')
     ]
-    assert [1] == [row["offset"] for row in rows(database_url, 'SELECT "offset" FROM dead_letter')]
+    [row] = rows(database_url, "SELECT * FROM dead_letter")
+    assert (1, b"k\xffy", letter) == (row["offset"], bytes(row["key"]), bytes(row["value"]))
 
 
-async def test_memory_is_bounded(connection: Connection, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "STATES_MAX", 10)
-    monkeypatch.setattr(recent, "ACCOUNTS_MAX", 3)
-    memory = Recent()
+async def test_a_balance_that_is_not_as_cached_is_loaded(mine: Applier, theirs: Applier, log: Log) -> None:
+    """Decided on what is cached, a balance would fall below zero."""
+    account = str(uuid.uuid4())
+    first, second = on(0, account, quantity=5), on(1, account, quantity=5)
+    mine_back, their_back = on(0, account, Kind.DEALLOCATION), on(1, account, Kind.DEALLOCATION)
+    for worker, command in (
+        *((mine, first), (mine, finish(first)), (mine, mine_back), (theirs, second), (theirs, finish(second))),
+        *((theirs, their_back), (mine, finish(mine_back))),
+    ):
+        await one(worker, log, command)
+    assert CLEARED == await one(theirs, log, finish(their_back))
+
+
+async def test_the_cache_is_bounded(mine: Applier, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_cache, "STATES_MAX", 10)
+    monkeypatch.setattr(row_cache, "ACCOUNTS_MAX", 3)
     for _ in range(20):
         asked = on(0)
-        await run(connection, [log.append(each) for each in (asked, finish(asked))], memory)
-    assert (10, 3) == (len(memory._states), len(memory._accounts))
+        await mine([log.append(each) for each in (asked, finish(asked))])
+    cache = mine._store._cache
+    assert (10, 3) == (len(cache._states), len(cache._accounts))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -235,8 +218,7 @@ async def test_how_a_log_is_cut_into_batches_does_not_matter(
     """One by one, all at once, or anything between, by one worker or three in turns, some batches twice, some decided
     ahead and then applied, by the same worker or by another, or cut in another way: the same rows, the same hashes.
     """
-    monkeypatch.setattr(recent, "STATES_MAX", data.draw(st.sampled_from([1, 2, 4096])))
-    monkeypatch.setattr(recent, "FIRST_REST", 1)
+    monkeypatch.setattr(row_cache, "STATES_MAX", data.draw(st.sampled_from([1, 2, 4096])))
     log, ids, account = Log(), [str(uuid.UUID(int=n)) for n in range(4)], str(uuid.UUID(int=99))
     commands = data.draw(
         st.lists(

@@ -1,4 +1,6 @@
-"""Lag, group offsets for lag tools, the heads of the journal's chains, and the watchdog (decisions 3 and 14)."""
+"""The watchdog: lag and no progress without an excuse (decision 14). What it reads for that, others see too: lag, group
+offsets for lag tools, and the heads of the journal's chains (decision 3).
+"""
 
 import asyncio
 import time
@@ -8,17 +10,15 @@ from typing import Any, Final, LiteralString
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from processor import measures
+from processor.batcher import Batcher
 from processor.journal import FIRST_HASH
-from processor.pump import Pump
 from processor.settings import ProcessorSettings
-from processor.store import Connection
 from processor.transport import App
 from service.errors import StalledError
-from service.failures import is_passing
 from service.health import Health
 from service.kafka import reader
 from service.logs import logger
-from service.postgres import connect
+from service.postgres import Connection, connect
 from service.sql import statements
 
 LOOK_SECONDS: Final = 1.0
@@ -39,41 +39,36 @@ def heads(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
-class Progress:
-    def __init__(self, settings: ProcessorSettings, app: App, pump: Pump, health: Health) -> None:
+class Watchdog:
+    def __init__(self, settings: ProcessorSettings, app: App, batcher: Batcher, health: Health) -> None:
         self._health = health
         self._settings = settings
         self._app = app
-        self._pump = pump
+        self._batcher = batcher
         self._watermarks: Mapping[int, int] = {}
         self._moved_at = time.monotonic()
 
     async def run(self) -> None:
-        """Look once a second. Raises StalledError."""
-        while True:
-            try:
-                async with (
-                    await connect(self._settings, "allocations-progress") as connection,
-                    reader(self._settings) as consumer,
-                ):
-                    await self._look_often(connection, consumer)
-            except Exception as error:
-                if not is_passing(error):
-                    raise
-                self._moved_at = time.monotonic()
-                await asyncio.sleep(LOOK_SECONDS)
+        """Look once a second. Raises StalledError, and whatever a look fails of: then it is to be started again."""
+        self._moved_at = time.monotonic()
+        async with (
+            await connect(self._settings, "allocations-watchdog") as connection,
+            reader(self._settings) as consumer,
+        ):
+            self._health.well("watchdog")
+            await self._look_often(connection, consumer)
 
     async def _look_often(self, connection: Connection, consumer: AIOKafkaConsumer) -> None:
         looks = 0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self._bark_if_stalled(await self._look_patiently(connection, consumer))
+            self._check_stalled(await self._look_in_time(connection, consumer))
             looks += 1
             if looks % GROUP_OFFSETS_EVERY == 0:
                 await self._app.write_group_offsets(self._watermarks)
                 await _count_dead_letters(connection)
 
-    async def _look_patiently(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
+    async def _look_in_time(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
         """Look, and say so in /readyz while the answer does not come."""
         look = asyncio.create_task(self._look(connection, consumer))
         try:
@@ -91,6 +86,7 @@ class Progress:
         assigned = self._app.assigned()
         rows = await (await connection.execute(_WATERMARKS)).fetchall()
         self._health.notes["heads"] = heads(rows)
+        await self._excuse_commits(connection)
         watermarks = {row[0]: row[1] for row in rows if row[0] in assigned}
         if watermarks != self._watermarks:
             self._watermarks, self._moved_at = watermarks, time.monotonic()
@@ -100,9 +96,22 @@ class Progress:
         measures.LAG.clear()
         for partition, records in lag.items():
             measures.LAG.labels(partition).set(records)
-        return {partition: records for partition, records in lag.items() if partition not in self._pump.halts}
+        return {partition: records for partition, records in lag.items() if partition not in self._batcher.halts}
 
-    def _bark_if_stalled(self, lag: Mapping[int, int]) -> None:
+    async def _excuse_commits(self, connection: Connection) -> None:
+        """A commit that waits for a synchronous standby is the environment's, however long it takes."""
+        row = await (await connection.execute(_SQL["commits_waiting"])).fetchone()
+        if row and row[0]:
+            self._moved_at = time.monotonic()
+            self._health.problem(
+                "standby",
+                f"{row[0]} commits wait for a synchronous standby: bring it back, or take it out of "
+                "synchronous_standby_names. Nothing is lost; do not cancel what waits",
+            )
+        else:
+            self._health.well("standby")
+
+    def _check_stalled(self, lag: Mapping[int, int]) -> None:
         if not any(lag.values()):
             self._moved_at = time.monotonic()
         still = time.monotonic() - self._moved_at

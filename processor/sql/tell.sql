@@ -1,1 +1,0 @@
-SELECT tell(%(channel)s::text, %(payloads)s::text[])
