@@ -1,9 +1,10 @@
 """Wires the ingress together. Nothing else wires."""
 
 import asyncio
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -92,9 +93,10 @@ async def _serve(
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
-    claims_database = Database(settings, "allocations-ingress-claims", lanes=CLAIM_LANES, limits=KEYED)
-    database = Database(settings, "allocations-ingress", lanes=READ_LANES, limits=KEYED)
-    lists_database = Database(settings, "allocations-ingress-lists", lanes=LIST_LANES)
+    database_of = partial(Database, settings, identity=identity)
+    claims_database = database_of("allocations-ingress-claims", lanes=CLAIM_LANES, limits=KEYED)
+    database = database_of("allocations-ingress", lanes=READ_LANES, limits=KEYED)
+    lists = database_of("allocations-ingress-lists", lanes=LIST_LANES)
     claims = Claims(claims_database, deadlines)
     hints = Hints()
     outcomes = Outcomes(database, hints, deadlines, health)
@@ -105,33 +107,45 @@ async def _serve(
         answer_timeout=settings.answer_timeout_seconds,
     )
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[answer_and_log])
-    app[context.SETTINGS] = settings
-    app[context.HEALTH] = health
     app[context.IDENTITY] = identity
     app[context.ACCESS] = Access(signatures, claims, load_operator_tokens(settings.operator_tokens_file))
     app[context.SUBMISSION] = submission
     app[context.OUTCOMES] = outcomes
     app[context.ROWS] = Rows(database)
+    app[context.LISTS] = lists
+    _add_views(app, settings, health)
+    background = (
+        keep_running(NOTIFICATIONS, partial(listen, settings, outcomes, hints, health), health, is_vital=False),
+        keep_running(TABLES, partial(poll, outcomes, hints, health), health),
+        keep_running("kafka", partial(follow_log_ends, settings, identity, submission, health), health),
+        keep_running(PRUNING, partial(claims.prune_for_ever, health), health, is_vital=False),
+    )
+    await _answer(app, settings, background, health, stop)
+    for each in (claims_database, database, lists):
+        await each.close()
+
+
+def _add_views(app: web.Application, settings: IngressSettings, health: Health) -> None:
+    app[context.SETTINGS] = settings
+    app[context.HEALTH] = health
     app[context.SLOTS] = Slots(settings.requests_in_flight_max)
-    app[context.LISTS] = lists_database
     app[RECEIVE_SECONDS] = settings.receive_seconds
     add_routes(app, settings)
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
-    work = [
-        keep_running(
-            NOTIFICATIONS, partial(listen, settings, outcomes, hints, health), health, needed_to_be_ready=False
-        ),
-        keep_running(TABLES, partial(poll, outcomes, hints, health), health),
-        keep_running("kafka", partial(follow_log_ends, settings, identity, submission, health), health),
-        keep_running(PRUNING, partial(claims.prune_for_ever, health), health, needed_to_be_ready=False),
-    ]
+
+
+async def _answer(
+    app: web.Application,
+    settings: IngressSettings,
+    background: Iterable[Coroutine[Any, Any, None]],
+    health: Health,
+    stop: "asyncio.Future[None]",
+) -> None:
     async with asyncio.TaskGroup() as tasks:
-        followers = [tasks.create_task(each) for each in work]
+        followers = [tasks.create_task(each) for each in background]
         async with listening(app, settings):
             health.well("port")
             await stop
         for follower in followers:
             follower.cancel()
-    for each in (claims_database, database, lists_database):
-        await each.close()

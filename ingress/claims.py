@@ -17,7 +17,8 @@ from service.logs import logger
 from service.sql import statements
 
 KEEP_SECONDS: Final = 60
-PRUNE_EVERY_SECONDS: Final = 30
+PRUNE_EVERY_SECONDS: Final = 30.0
+PRUNE_AGAIN_SECONDS: Final = 5.0
 PRUNE_MAX_ROWS: Final = 10_000
 PRUNING: Final = "pruning"
 CLAIMS_MAX: Final = 500
@@ -65,13 +66,16 @@ class Claims:
 
         What is not deleted takes room and nothing else: an operator sees it in /readyz, in the log and in a counter.
         """
+        delay = PRUNE_EVERY_SECONDS
         while True:
-            await asyncio.sleep(PRUNE_EVERY_SECONDS)
+            await asyncio.sleep(delay)
+            delay = PRUNE_EVERY_SECONDS
             try:
                 while await self._database.run(_prune) == PRUNE_MAX_ROWS:
                     pass
                 health.well(PRUNING)
             except UnavailableError as error:
+                delay = min(PRUNE_AGAIN_SECONDS, delay)
                 measures.NOT_PRUNED.inc()
                 health.degraded(PRUNING, f"used tokens are not deleted: {error}")
                 _log.warning("claims_not_pruned", error=str(error))

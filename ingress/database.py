@@ -14,7 +14,8 @@ import psycopg
 
 from ingress import measures
 from service.errors import UnavailableError
-from service.failures import is_postgres_passing
+from service.failures import is_passing
+from service.log_checks import LogIdentity, load_identity
 from service.logs import logger
 from service.postgres import SERVER_LIMITS, connect
 from service.settings import ServiceSettings
@@ -40,7 +41,10 @@ class Database:
         *,
         lanes: int = 1,
         limits: Mapping[str, str] = SERVER_LIMITS,
+        identity: LogIdentity | None = None,
     ) -> None:
+        """With an identity, connections to a database that is another log's, or not whole, are not used."""
+        self._identity = identity
         self._settings = settings
         self._name = application_name
         self._limits = limits
@@ -92,11 +96,20 @@ class Database:
     ) -> tuple[Connection, R]:
         if connection is None:
             connection = await connect(self._settings, self._name, self._limits)
-            if asyncio.current_task() in self._abandoned:
-                await connection.close()
-                raise UnavailableError("connected too late")
+            await self._check(connection)
         try:
             return connection, await work(connection)
+        except BaseException:
+            await connection.close()
+            raise
+
+    async def _check(self, connection: Connection) -> None:
+        """Raises UnavailableError for a new connection that is not to be used."""
+        try:
+            if self._identity is not None and await load_identity(connection) != self._identity:
+                raise UnavailableError("this database is not the state of our log, or a rebuild is at work on it")
+            if asyncio.current_task() in self._abandoned:
+                raise UnavailableError("connected too late")
         except BaseException:
             await connection.close()
             raise
@@ -107,9 +120,9 @@ class Database:
         except Exception as error:
             self._give_up_idle()
             self._free.put_nowait(None)
-            if not isinstance(error, psycopg.Error | OSError):
+            if not isinstance(error, psycopg.Error | OSError | UnavailableError):
                 raise
-            if not is_postgres_passing(error):
+            if not is_passing(error):
                 _log.error("postgres_refuses", error=str(error).strip(), sqlstate=getattr(error, "sqlstate", None))
             raise UnavailableError(str(error).strip()) from error
         self._free.put_nowait(connection)

@@ -23,12 +23,12 @@ _log = logger("background")
 
 
 async def keep_running(
-    task: str, work: Callable[[], Awaitable[None]], health: Health, *, needed_to_be_ready: bool = True
+    task: str, work: Callable[[], Awaitable[None]], health: Health, *, is_vital: bool = True
 ) -> None:
     """Run `work` for ever: whatever it fails of, it is started again, after a delay that grows to 15 s.
 
     While it fails /readyz says so under the name `task`; `work` itself calls `health.well(task)` when it is well again.
-    A process that can do without it for a while is ready meanwhile, and `degraded`.
+    Where a process can do without it for a while (not `is_vital`) it is ready meanwhile, and `degraded`.
     Raises OperatorError and StalledError, which mean that the process must not go on.
     """
     delay = RETRY_FIRST_SECONDS
@@ -42,7 +42,7 @@ async def keep_running(
             if time.monotonic() - started > STEADY_SECONDS:
                 delay = RETRY_FIRST_SECONDS
             words = _report(task, error, delay)
-            (health.problem if needed_to_be_ready else health.degraded)(task, words)
+            (health.problem if is_vital else health.degraded)(task, words)
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_MAX_SECONDS)
 

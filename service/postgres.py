@@ -48,6 +48,11 @@ KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
 """For connections that only look rows up by their keys: a statement is planned once instead of at every call, and never
 as a scan, which is what the planner would choose for ever while a table is new and small."""
 
+_SYNCHRONOUS: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""What we commit is on the disk, whatever somebody has set; for how many standbys it waits is the operator's affair."""
+
 _CLIENT_LIMITS: Final[dict[str, Any]] = {
     "client_encoding": "utf8",
     "connect_timeout": 5,
@@ -75,6 +80,7 @@ async def connect(
 ) -> "Connection":
     """A connection in autocommit mode: transactions are written out where they are."""
     connection = await Connection.connect(conninfo(settings, application_name, limits), autocommit=True)
+    await connection.execute(_SYNCHRONOUS)
     connection.adapters.register_dumper(list, _ArrayDumper)
     set_json_loads(orjson.loads, connection)
     return connection

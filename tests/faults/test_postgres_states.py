@@ -177,3 +177,33 @@ async def test_given_that_every_connection_is_terminated_then_no_request_fails_o
             )
             await asyncio.sleep(0.1)
             assert (await reserve(bitgo)).status == 200
+
+
+async def test_given_a_full_queue_of_notifications_then_writes_are_answered_by_the_poll(
+    machine: Machine, superuser: Superuser, fragile: System
+) -> None:
+    """Filled by a role without rights, which listens and keeps a transaction open."""
+    superuser.execute("ALTER SYSTEM SET max_notify_queue_pages = 64")
+    await machine.kill("postgres")
+    try:
+        await fragile.processor()
+        async with await fragile.ingress() as bitgo:
+            assert (await reserve(bitgo)).status == 200
+            with superuser.stranger(fragile) as address, psycopg.connect(address, autocommit=True) as holder:
+                holder.execute("LISTEN anything")
+                holder.execute("BEGIN")
+                holder.execute("SELECT 1")
+                with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+                    fill_the_queue(address)
+                assert {200} == {(await reserve(bitgo)).status for _ in range(10)}
+                for name in fragile.health:
+                    assert 200 == (await fragile.readyz(name))[0]
+    finally:
+        superuser.execute("ALTER SYSTEM RESET max_notify_queue_pages")
+        await machine.kill("postgres")
+
+
+def fill_the_queue(address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as connection:
+        for _ in range(100):
+            connection.execute("SELECT pg_notify('anything', repeat('a', 7900))")

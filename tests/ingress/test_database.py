@@ -8,6 +8,7 @@ import pytest
 
 from ingress.database import Connection, Database
 from service.errors import UnavailableError
+from service.log_checks import LogIdentity
 from service.settings import ServiceSettings
 
 NAME = "allocations-test-lanes"
@@ -78,6 +79,23 @@ async def test_whatever_postgres_refuses_is_unavailable(database: Database) -> N
     with pytest.raises(UnavailableError, match="does not exist"):
         await database.run(refused)
     assert LANES == len(await all_lanes(database))
+
+
+async def test_another_logs_database_is_not_asked(database_url: str) -> None:
+    """Nor one that a rebuild is at work on, which has no identity yet: what it lacks would be answered 404."""
+    identity = LogIdentity("cluster", "commands", 8)
+    database = Database(ServiceSettings(postgres_url=database_url), NAME, lanes=1, identity=identity)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for cluster in (None, "another", "cluster"):
+            connection.execute("DELETE FROM log_identity")
+            if cluster:
+                connection.execute("INSERT INTO log_identity VALUES (true, %s, 'commands', 8)", (cluster,))
+            if cluster == "cluster":
+                assert await database.run(backend)
+            else:
+                with pytest.raises(UnavailableError, match="not the state of our log"):
+                    await database.run(backend)
+    await database.close()
 
 
 async def slow(connection: Connection) -> None:
