@@ -72,7 +72,9 @@ class _Processor:
                     tasks.create_task(self._serve_faust()),
                     tasks.create_task(Relay(self._settings, self._health).run()),
                     tasks.create_task(keep_running("watchdog", watchdog.run, self._health)),
-                    tasks.create_task(keep_running("rejections", self._examine_rejections, self._health)),
+                    tasks.create_task(
+                        keep_running("rejections", self._examine_rejections, self._health, is_vital=False)
+                    ),
                     tasks.create_task(self._wait_refused()),
                 ]
                 await self._batcher.run()
