@@ -30,13 +30,13 @@ SLICES: Final = 5
 SAMPLES_PER_SECOND: Final = 200
 LOOP: Final = "event loop and its system calls"
 PARTS: Final = (
-    ("HTTP", ("aiohttp/", "yarl/", "multidict/", "ingress/listening.py", "ingress/routes.py")),
+    ("HTTP", ("aiohttp/", "yarl/", "multidict/", "ingress/http_server.py", "ingress/routes.py")),
     ("token", ("jwt/", "cryptography/", "ingress/signatures.py", "ingress/access.py")),
     (
         "log lines and metrics",
         ("structlog/", "prometheus_client/", "/measures.py", "service/logs.py", "ingress/middleware.py"),
     ),
-    ("Kafka client", ("aiokafka/", "service/batches.py", "ingress/publisher.py")),
+    ("Kafka client", ("aiokafka/", "service/aiokafka_decoder.py", "ingress/publisher.py")),
     ("Faust", ("faust/", "mode/", "processor/transport.py")),
     (
         "Postgres client, statements",
@@ -53,11 +53,11 @@ PARTS: Final = (
     (
         "groups: who waits for whom",
         (
-            "ingress/merged.py",
-            "service/company.py",
+            "ingress/coalesce.py",
+            "service/linger.py",
             "processor/batcher.py",
             "ingress/watermarks.py",
-            "ingress/claims.py",
+            "ingress/token_replay.py",
             "ingress/patience.py",
             "ingress/rows.py",
         ),

@@ -36,7 +36,7 @@ STAGES: Final = (
     "decided",
     "written and committed",
     "ingress woken",
-    "row read, unless told",
+    "row read, unless it came with the notification",
     "answer made",
     "to the client",
 )

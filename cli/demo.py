@@ -13,7 +13,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from bitgo.client import BitGo, load_private_key
-from bitgo.play import Play
+from bitgo.demo_scenario import Play
 from local.report import LocalError, reporter
 from schemas.topics import Topics
 from service.errors import OperatorError

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ingress import measures
-from ingress.claims import Claims
+from ingress import metrics
 from ingress.operators import OperatorToken, Permission, find_operator
 from ingress.problems import forbidden, unauthorized, unavailable
 from ingress.signatures import HEADER, BadTokenError, Signatures, Token
+from ingress.token_replay import TokenReplay
 from service.errors import UnavailableError
 from service.logs import logger
 
@@ -27,7 +27,7 @@ class Caller:
 
 
 class Access:
-    def __init__(self, signatures: Signatures, claims: Claims, operators: list[OperatorToken]) -> None:
+    def __init__(self, signatures: Signatures, claims: TokenReplay, operators: list[OperatorToken]) -> None:
         self._signatures = signatures
         self._claims = claims
         self._operators = operators
@@ -50,7 +50,7 @@ class Access:
         if operator is None:
             raise _denied("operator_unknown")
         if Permission.READ not in operator.permissions:
-            measures.UNAUTHORIZED.labels("operator_lacks_permission").inc()
+            metrics.UNAUTHORIZED.labels("operator_lacks_permission").inc()
             raise forbidden(Permission.READ)
         return Caller(operator.name, None)
 
@@ -67,6 +67,6 @@ class Access:
 
 
 def _denied(reason: str) -> Exception:
-    measures.UNAUTHORIZED.labels(reason).inc()
+    metrics.UNAUTHORIZED.labels(reason).inc()
     _log.warning("denied", reason=reason)
     return unauthorized()

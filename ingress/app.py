@@ -8,15 +8,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ingress import context
+from ingress import app_keys
 from ingress.access import Access
-from ingress.claims import PRUNING, Claims
 from ingress.database import Database
 from ingress.deadlines import Deadlines
+from ingress.end_offsets import follow_log_ends
 from ingress.following import NOTIFICATIONS, TABLES, listen, poll
 from ingress.hints import Hints
-from ingress.listening import check_plaintext, listening
-from ingress.log_ends import follow_log_ends
+from ingress.http_server import check_plaintext, listening
 from ingress.middleware import answer_and_log
 from ingress.operators import load_operator_tokens
 from ingress.outcomes import Outcomes
@@ -27,6 +26,7 @@ from ingress.rows import Rows
 from ingress.settings import IngressSettings
 from ingress.signatures import Signatures, load_public_keys
 from ingress.submit import Submission
+from ingress.token_replay import PRUNING, TokenReplay
 from schemas.fields import BODY_MAX_BYTES
 from service.background import keep_running
 from service.health import Health, health_port
@@ -97,7 +97,7 @@ async def _serve(
     claims_database = database_of("allocations-ingress-claims", lanes=CLAIM_LANES, limits=KEYED)
     database = database_of("allocations-ingress", lanes=READ_LANES, limits=KEYED)
     lists = database_of("allocations-ingress-lists", lanes=LIST_LANES)
-    claims = Claims(claims_database, deadlines)
+    claims = TokenReplay(claims_database, deadlines)
     hints = Hints()
     outcomes = Outcomes(database, hints, deadlines, health)
     submission = Submission(
@@ -107,12 +107,12 @@ async def _serve(
         answer_timeout=settings.answer_timeout_seconds,
     )
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[answer_and_log])
-    app[context.IDENTITY] = identity
-    app[context.ACCESS] = Access(signatures, claims, load_operator_tokens(settings.operator_tokens_file))
-    app[context.SUBMISSION] = submission
-    app[context.OUTCOMES] = outcomes
-    app[context.ROWS] = Rows(database)
-    app[context.LISTS] = lists
+    app[app_keys.IDENTITY] = identity
+    app[app_keys.ACCESS] = Access(signatures, claims, load_operator_tokens(settings.operator_tokens_file))
+    app[app_keys.SUBMISSION] = submission
+    app[app_keys.OUTCOMES] = outcomes
+    app[app_keys.ROWS] = Rows(database)
+    app[app_keys.LISTS] = lists
     _add_views(app, settings, health)
     background = (
         keep_running(NOTIFICATIONS, partial(listen, settings, outcomes, hints, health), health, is_vital=False),
@@ -126,9 +126,9 @@ async def _serve(
 
 
 def _add_views(app: web.Application, settings: IngressSettings, health: Health) -> None:
-    app[context.SETTINGS] = settings
-    app[context.HEALTH] = health
-    app[context.SLOTS] = Slots(settings.requests_in_flight_max)
+    app[app_keys.SETTINGS] = settings
+    app[app_keys.HEALTH] = health
+    app[app_keys.SLOTS] = Slots(settings.requests_in_flight_max)
     app[RECEIVE_SECONDS] = settings.receive_seconds
     add_routes(app, settings)
     app.router.add_get("/livez", health.livez)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
-from ingress import measures
+from ingress import metrics
 from service.errors import UnavailableError
 from service.failures import is_passing
 from service.log_checks import LogIdentity, load_identity
@@ -140,7 +140,7 @@ class Database:
         """Let a call go on without its caller; another connection takes its place, if there are not too many."""
         self._give_up_idle()
         self._abandoned.add(call)
-        measures.ABANDONED.inc()
+        metrics.ABANDONED.inc()
         call.add_done_callback(self._ended)
         if len(self._abandoned) <= self._lanes:
             self._free.put_nowait(None)
@@ -149,7 +149,7 @@ class Database:
         if len(self._abandoned) > self._lanes:
             self._free.put_nowait(None)
         self._abandoned.discard(call)
-        measures.ABANDONED.dec()
+        metrics.ABANDONED.dec()
         if not call.cancelled() and call.exception() is None:
             call.result()[0].pgconn.finish()
 

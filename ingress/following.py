@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from typing import Final
 
-from ingress import measures
+from ingress import metrics
 from ingress.database import Connection
 from ingress.hints import Hints
 from ingress.outcomes import Outcomes
-from schemas.notices import decode_notice
+from schemas.notifications import decode_notification
 from service.errors import UnavailableError
 from service.failures import is_passing
 from service.health import Health
@@ -45,14 +45,14 @@ async def listen(settings: ServiceSettings, outcomes: Outcomes, hints: Hints, he
 
 
 async def _hear(connection: Connection, outcomes: Outcomes) -> None:
-    async for notification in connection.notifies():
+    async for notify in connection.notifies():
         try:
-            notice = decode_notice(notification.payload)
+            notification = decode_notification(notify.payload)
         except ValueError as error:
-            measures.FOREIGN_NOTIFICATIONS.inc()
+            metrics.FOREIGN_NOTIFICATIONS.inc()
             _log.warning("foreign_notification", error=str(error))
         else:
-            outcomes.hear(notice)
+            outcomes.hear(notification)
 
 
 async def poll(outcomes: Outcomes, hints: Hints, health: Health) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ingress import measures
+from ingress import metrics
 from ingress.problems import ProblemError
 from ingress.routes import is_network
 from service.logs import logger
@@ -47,8 +47,8 @@ def _allowed(error: web.HTTPException) -> dict[str, str]:
 def _count(request: web.Request, status: int, code: str, seconds: float) -> None:
     resource = request.match_info.route.resource
     route = resource.canonical if resource else "none"
-    measures.requests(request.method, route, status, code).inc()
-    measures.seconds(request.method, route).observe(seconds)
+    metrics.requests(request.method, route, status, code).inc()
+    metrics.seconds(request.method, route).observe(seconds)
     details: dict[str, Any] = request.get("log", {})
     _log.info(
         "answered",

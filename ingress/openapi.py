@@ -8,8 +8,8 @@ from aiohttp import web
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from ingress.context import SETTINGS
-from ingress.network import FILTERS, ListQuery
+from ingress.app_keys import SETTINGS
+from ingress.partner_reads import FILTERS, ListQuery
 from ingress.settings import IngressSettings
 from ingress.signatures import HEADER
 from schemas.answers import AllocationAnswer, DeallocationAnswer, NetworkError, Problem, ReadList, ReadOne

@@ -9,20 +9,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from ingress import measures
+from ingress import metrics
+from ingress.coalesce import Coalesced
 from ingress.database import Connection, Database
 from ingress.deadlines import Deadlines
 from ingress.hints import Hints
 from ingress.log_check import LogCheck
-from ingress.merged import Merged
 from ingress.rows import OutcomeRow, outcome_row
-from schemas.notices import Notice
+from schemas.notifications import Notification
 from schemas.records import Position
 from service.errors import UnavailableError
 from service.health import Health
 from service.sql import statements
 
-MERGED_MAX: Final = 500
+COALESCED_MAX: Final = 500
 
 _SQL: Final = statements("ingress")
 
@@ -49,7 +49,7 @@ class Outcomes:
         self._hints = hints
         self._deadlines = deadlines
         self._log_check = LogCheck(health)
-        self._looks: Merged[Place, Sequence[Any]] = Merged(self._look_group, MERGED_MAX)
+        self._looks: Coalesced[Place, Sequence[Any]] = Coalesced(self._look_group, COALESCED_MAX)
         self._announced: dict[str, Sequence[Any] | None] = {}
         self.next_offsets: dict[int, int] = {}
 
@@ -62,11 +62,11 @@ class Outcomes:
         finally:
             del self._announced[command_id]
 
-    def hear(self, notice: Notice) -> None:
-        for row in notice.outcomes:
+    def hear(self, notification: Notification) -> None:
+        for row in notification.outcomes:
             if row[2] in self._announced:
                 self._announced[row[2]] = row
-        self._hints.give(notice.next_offsets)
+        self._hints.give(notification.next_offsets)
 
     async def of(self, command_id: str, position: Position, deadline: float) -> OutcomeRow:
         """The outcome of a command that this process published at a position. Raises OutcomeUnknownError."""
@@ -88,10 +88,10 @@ class Outcomes:
         while True:
             await self._wait(hint, deadline)
             if announced := self._announced_at(place, command_id):
-                measures.TOLD.inc()
+                metrics.FROM_NOTIFICATION.inc()
                 return Found(announced)
             if found := await self._look(place, deadline):
-                measures.READ.inc()
+                metrics.FROM_TABLE.inc()
                 return found
             hint = self._hints.next(*place)
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from ingress.answers import answer, current, proof
-from ingress.context import ACCESS, IDENTITY, OUTCOMES, ROWS, SETTINGS, SLOTS, SUBMISSION
+from ingress.app_keys import ACCESS, IDENTITY, OUTCOMES, ROWS, SETTINGS, SLOTS, SUBMISSION
 from ingress.problems import bad_request, not_found, outcome_pending, pruned, unavailable
 from ingress.requests import path_id
 from schemas.fields import is_text

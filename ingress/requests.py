@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from ingress import measures
+from ingress import metrics
 from ingress.problems import ProblemError, bad_request, overloaded
 from schemas import strict_json
 from schemas.fields import BODY_MAX_BYTES, Uuid
@@ -29,7 +29,7 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._taken = 0
-        measures.IN_FLIGHT.set_function(lambda: self._taken)
+        metrics.IN_FLIGHT.set_function(lambda: self._taken)
 
     def __enter__(self) -> None:
         """Take a place. Raises ProblemError `overloaded` when there is none."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ingress import network, reads, writes
+from ingress import partner_reads, reads, writes
 from ingress.openapi import document_view
 from ingress.settings import IngressSettings
 from schemas.words import Kind, Verb
@@ -22,8 +22,8 @@ def add_routes(app: web.Application, settings: IngressSettings) -> None:
                 app.router.add_put(f"{base}/{noun}/{{id}}/{verb}", partial(writes.finish, kind=kind, verb=verb))
             app.router.add_get(f"{base}/{noun}/{{id}}", partial(reads.status, kind=kind))
     partners = f"{NETWORK}v1/enterprises/{{enterpriseId}}/partners/allocations"
-    app.router.add_get(partners, network.list_allocations)
-    app.router.add_get(f"{partners}/{{id}}", network.get_allocation)
+    app.router.add_get(partners, partner_reads.list_allocations)
+    app.router.add_get(f"{partners}/{{id}}", partner_reads.get_allocation)
     app.router.add_get("/openapi.json", document_view)
 
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from ingress.coalesce import Coalesced
 from ingress.database import Connection, Database
-from ingress.merged import Merged
 from schemas.commands import Edition
 from schemas.words import Kind, Outcome, Verb
 from service.sql import statements
 
-MERGED_MAX: Final = 500
+COALESCED_MAX: Final = 500
 _SQL: Final = statements("ingress")
 
 
@@ -71,7 +71,7 @@ class Rows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.allocation: Merged[str, AllocationRow | None] = Merged(self._allocations, MERGED_MAX)
+        self.allocation: Coalesced[str, AllocationRow | None] = Coalesced(self._allocations, COALESCED_MAX)
 
     async def _allocations(self, ids: Sequence[str]) -> list[AllocationRow | None]:
         async def query(connection: Connection) -> dict[str, AllocationRow]:

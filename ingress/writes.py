@@ -4,7 +4,7 @@ from aiohttp import web
 
 from ingress.access import Caller
 from ingress.answers import answer, proof
-from ingress.context import ACCESS, SETTINGS, SLOTS, SUBMISSION
+from ingress.app_keys import ACCESS, SETTINGS, SLOTS, SUBMISSION
 from ingress.requests import path_id, read_body, read_model, traceparent, wants_async
 from ingress.submit import finish_command, reserve_command
 from schemas.commands import Command, Reserve

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from operator import is_
 
-from processor import measures
+from processor import metrics
 from processor.batch import Batch, Read, Record, Tables, Watermark, read
 from processor.policy import PolicySettings
 from processor.store import Store
@@ -57,10 +57,10 @@ class Applier:
             try:
                 await self._commit(batch, following)
             except OutdatedError as error:
-                measures.OUTDATED.inc()
+                metrics.OUTDATED.inc()
                 _log.info("batch_outdated", error=str(error), records=len(records))
             else:
-                measures.observe(batch, time.perf_counter() - started)
+                metrics.observe(batch, time.perf_counter() - started)
                 return batch
 
     async def _decide(self, reads: Sequence[Read]) -> Batch:

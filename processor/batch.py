@@ -14,7 +14,7 @@ from schemas.commands import Command, Reserve
 from schemas.events import AccountFact, Event, Facts, Opened, PolicyFact
 from schemas.records import Headers, ParkedError, decode_command, event_document, facts_document, traceparent_of
 from schemas.words import Kind, Outcome, ParkReason, Verb
-from service.batches import Undecodable, content_of
+from service.aiokafka_decoder import Undecodable, content_of
 
 
 class Record(NamedTuple):

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
-from processor import measures
+from processor import metrics
 from processor.apply import GapError
 from processor.batch import Batch, Record
 from processor.halts import Halts
-from service.company import Company
 from service.failures import is_passing
 from service.health import Health
+from service.linger import AdaptiveLinger
 from service.logs import logger
 
 BATCH_MAX_RECORDS: Final = 500
@@ -23,7 +23,7 @@ BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
 PENDING_MAX_RECORDS: Final = 2000
 """When so many are pending no fetch is taken; the last one may go beyond it by what it brought, 1,000 at most."""
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
-GATHER_SECONDS: Final = 0.008
+LINGER_SECONDS: Final = 0.008
 RETRY_FIRST_SECONDS: Final = 0.1
 RETRY_MAX_SECONDS: Final = 5.0
 TRIES: Final = 2
@@ -55,7 +55,7 @@ class Batcher:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._company = Company(GATHER_SECONDS)
+        self._linger = AdaptiveLinger(LINGER_SECONDS)
         self._stopping = False
         self._rewound: dict[int, int] = {}
         self._due: set[int] = set()
@@ -75,7 +75,7 @@ class Batcher:
         self._pending.extend(new)
         self._count(sum(map(_size, new)))
         self._wake.set()
-        self._company.came(len(self._pending))
+        self._linger.arrived(len(self._pending))
         await self.room()
 
     def forget(self, partitions: Collection[int]) -> None:
@@ -102,7 +102,7 @@ class Batcher:
         """Let `run` return after the batch in hand, or at once when that waits for Postgres."""
         self._stopping = True
         self._wake.set()
-        self._company.stop_waiting()
+        self._linger.stop()
 
     def _try_again(self, partition: int) -> None:
         self._due.add(partition)
@@ -114,11 +114,11 @@ class Batcher:
             await self._wake.wait()
             while self._due:
                 await self._read_again(self._due.pop())
-            await self._company.gathered(len(self._pending))
+            await self._linger.wait(len(self._pending))
             if self._stopping:
                 return
             if batch := self._take():
-                self._company.left(len(batch))
+                self._linger.took(len(batch))
                 await self._settle(batch)
 
     def _take(self) -> list[Record]:
@@ -191,7 +191,7 @@ class Batcher:
         words = f"{type(error).__name__}: {str(error).strip()}"
         self._health.problem("postgres", f"the batch waits for Postgres: {words}")
         _log.warning("batch_waits", error=words, retry_seconds=delay, records=records)
-        measures.RETRIES.inc()
+        metrics.RETRIES.inc()
         await asyncio.sleep(delay)
 
     def _applied(self, records: Iterable[Record]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from processor import measures
+from processor import metrics
 from processor.apply import ForeignRecordError, GapError
 from processor.batch import Record
 from schemas.records import NewerSchemaError
@@ -52,7 +52,7 @@ class Halts:
         halt = Halt(record.offset, f"{type(error).__name__}: {str(error).strip()}", _remedy(error), seconds)
         self._halts[partition] = halt
         self._timers[partition] = asyncio.get_running_loop().call_later(seconds, self._try_again, partition)
-        measures.HALTED.labels(partition=partition).set(1)
+        metrics.HALTED.labels(partition=partition).set(1)
         self._health.problem(
             _part(partition),
             f"{self._topic}/{partition} halted at offset {halt.offset}: {halt.error}. {halt.remedy}. "
@@ -79,7 +79,7 @@ class Halts:
             timer.cancel()
         if self._halts.pop(partition, None):
             self._health.well(_part(partition))
-            measures.HALTED.labels(partition=partition).set(0)
+            metrics.HALTED.labels(partition=partition).set(0)
             _log.info("partition_goes_on", topic=self._topic, partition=partition)
 
 

@@ -15,8 +15,8 @@ from typing import Any, Final, LiteralString
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
-from processor import measures, outbox
-from processor.left_open import LeftOpen
+from processor import metrics, outbox
+from processor.hanging_transactions import HangingTransactions
 from processor.outbox import Outbox, dead_letters_of, events_of, longest_copy
 from processor.settings import ProcessorSettings
 from service.background import keep_running
@@ -128,7 +128,7 @@ class _Publisher:
             _log.info("relaying", topic=box.topic, after=box.seen)
             self._health.well(self.task)
             self._note_relaying(box, yes=True)
-            left_open = LeftOpen(self._settings, box.topic, box.seen)
+            left_open = HangingTransactions(self._settings, box.topic, box.seen)
             while True:
                 more = await _publish(connection, producer, box)
                 await left_open.look()
@@ -139,7 +139,7 @@ class _Publisher:
 
     def _note_relaying(self, box: Outbox, *, yes: bool) -> None:
         if box.topic == self._topics.events:
-            measures.RELAYING.set(yes)
+            metrics.RELAYING.set(yes)
 
     async def _resume(self, connection: Connection, box: Outbox) -> None:
         """Where the last publisher stopped, read from what it committed. Raises OperatorError."""
@@ -171,7 +171,7 @@ async def _publish(connection: Connection, producer: AIOKafkaProducer, box: Outb
         async with producer.transaction():
             await asyncio.gather(*await _send(producer, news.records))
     box.seen.update(news.seen)
-    measures.EVENTS.labels(box.topic).inc(len(news.records))
+    metrics.EVENTS.labels(box.topic).inc(len(news.records))
     return news.is_full
 
 

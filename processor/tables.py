@@ -13,7 +13,7 @@ import psycopg
 
 from processor.account import Account
 from processor.batch import Batch, Tables, Wanted, Watermark
-from processor.notices import notices
+from processor.notifications import notifications
 from processor.rows import changes, state_of
 from service.postgres import Connection
 from service.sql import statements
@@ -79,7 +79,7 @@ async def commit(connection: Connection, batch: Batch) -> None:
     try:
         await connection.execute(
             _SQL["commit"],
-            {"batch": orjson.dumps(changes(batch)).decode(), "payloads": list(notices(batch))},
+            {"batch": orjson.dumps(changes(batch)).decode(), "payloads": list(notifications(batch))},
         )
     except psycopg.Error as error:
         if error.sqlstate == GUARD_MISSED or error.diag.constraint_name in NEW_ROWS:

@@ -1,5 +1,5 @@
 """Everything private in Faust and in aiokafka's consumer that we override, in one place; but for the decoding
-of records, which all processes share: service/batches.py.
+of records, which all processes share: service/aiokafka_decoder.py.
 
 Why: Faust's own offset tracking loses records (a batch that raised is acknowledged), so Faust tracks and commits
 nothing here and the position comes from Postgres at every assignment. The consumer runs on the application's own
@@ -22,7 +22,7 @@ from faust.types import TP
 from faust.types.transports import SchedulingStrategyT
 from faust.types.tuples import ConsumerMessage
 
-from service.batches import corrupt
+from service.aiokafka_decoder import corrupt
 from service.health import Health
 
 Fetched = Sequence[ConsumerRecord[bytes, bytes]]
@@ -148,7 +148,7 @@ class App(faust.App):  # type: ignore[misc]
         super().__init__(*args, TableManager=_NoTables, ConsumerScheduler=_Fetches, **kwargs)
 
     def on_init_dependencies(self) -> Any:
-        """Without Faust's own monitor, which takes notes of every record: our metrics are in `measures`."""
+        """Without Faust's own monitor, which takes notes of every record: ours are in `processor/metrics.py`."""
         dependencies = super().on_init_dependencies()
         self.sensors.remove(self.monitor)
         return dependencies

@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from processor import measures
+from processor import metrics
 from processor.batcher import Batcher
 from processor.journal import FIRST_HASH
 from processor.settings import ProcessorSettings
@@ -93,9 +93,9 @@ class Watchdog:
         where = [TopicPartition(self._settings.topics.commands, partition) for partition in watermarks]
         ends = await consumer.end_offsets(where) if where else {}
         lag = {each.partition: max(0, end - watermarks[each.partition]) for each, end in ends.items()}
-        measures.LAG.clear()
+        metrics.LAG.clear()
         for partition, records in lag.items():
-            measures.LAG.labels(partition).set(records)
+            metrics.LAG.labels(partition).set(records)
         return {partition: records for partition, records in lag.items() if partition not in self._batcher.halts}
 
     async def _excuse_commits(self, connection: Connection) -> None:
@@ -120,6 +120,6 @@ class Watchdog:
 
 
 async def _count_dead_letters(connection: Connection) -> None:
-    asked = {"limit": measures.COUNTED_DEAD_LETTERS}
+    asked = {"limit": metrics.COUNTED_DEAD_LETTERS}
     row = await (await connection.execute(_SQL["open_dead_letters"], asked)).fetchone()
-    measures.DEAD_LETTERS.set(row[0] if row else 0)
+    metrics.DEAD_LETTERS.set(row[0] if row else 0)

@@ -7,9 +7,9 @@ from typing import Final
 
 from processor.account import Account, AccountKey, apply_decision
 from processor.rows import account_row
-from proof.aligned import aligned
 from proof.differences import Difference, Report, columns_differ
 from proof.fold import AccountDecision, Fold
+from proof.merge_join import aligned
 from proof.snapshot import Snapshot
 
 _COLUMNS: Final = ("connection_id", "currency", "sequence", "available", "held")

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from processor.rows import ALLOCATION_COLUMNS
-from proof.aligned import aligned
 from proof.differences import Difference, Report, columns_differ
 from proof.fold import Fold
+from proof.merge_join import aligned
 from proof.progress import Progress
 from proof.snapshot import Snapshot
 

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer
 
 from processor.outbox import Outbox, dead_letters_of, events_of
 from proof.checkpoint_file import Checkpoint, CheckpointWriter, Mark, Part, writing
-from proof.known import known_log
+from proof.log_identity import known_log
 from proof.progress import Progress
 from proof.snapshot import Snapshot, snapshot
 from proof.streams import Bounds, bounds, open_stream

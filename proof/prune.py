@@ -15,11 +15,11 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from processor.tables import share_tables
+from proof.checkpoint_checks import check_heads, check_log, check_tables, read_whole
 from proof.checkpoint_file import Checkpoint, Mark
-from proof.known import known_log
+from proof.log_identity import known_log
 from proof.progress import Progress
 from proof.snapshot import pruned, watermarks
-from proof.starts import check_heads, check_log, check_tables, read_whole
 from proof.streams import bounds
 from service.errors import OperatorError
 from service.kafka import admin, consuming

@@ -17,15 +17,15 @@ from aiokafka import AIOKafkaConsumer
 
 from processor.journal import JournalRow
 from processor.policy import PolicySettings
-from proof import admission
+from proof import rebuild_preconditions as preconditions
+from proof.checkpoint_checks import Starts, check_log, read_whole
 from proof.differences import Report
 from proof.progress import Progress
 from proof.published import NONE_YET, Publications
-from proof.refill import Refill
+from proof.rebuild_partition import Refill
+from proof.rebuild_undecided import decide_rest
 from proof.snapshot import watermarks
-from proof.starts import Starts, check_log, read_whole
 from proof.streams import Bounds, bounds, open_stream
-from proof.tail import decide_rest
 from schemas.topics import Topics
 from service.errors import OperatorError
 from service.kafka import consuming, last_sources
@@ -62,8 +62,8 @@ async def rebuild(
     async with AsyncExitStack() as stack:
         connection = await connect(settings, "allocations-rebuild", KEYED)
         stack.push_async_callback(connection.close)
-        await admission.keep_others_away(connection)
-        identity = await admission.identify(settings, connection)
+        await preconditions.keep_others_away(connection)
+        identity = await preconditions.identify(settings, connection)
         checkpoint = read_whole(file, identity, progress) if file else None
         consumers = await stack.enter_async_context(consuming(settings))
         commands, events = consumers.commands, consumers.published
@@ -71,13 +71,13 @@ async def rebuild(
         published = await bounds(events, topics.events, log)
         if checkpoint:
             check_log(checkpoint, topics, log, published, await bounds(events, topics.dead_letters, log))
-        await admission.begin(settings, connection, consumers, log, checkpoint, file, progress, resume=resume)
+        await preconditions.begin(settings, connection, consumers, log, checkpoint, file, progress, resume=resume)
         ends = {partition: end for partition, (_, end) in log.items()}
         decided = await _decided(events, topics, ends)
         begun = checkpoint.marks if checkpoint else {}
         by_events = await _by_events(topics, connection, commands, events, decided, published, begun, say, progress)
         anew, unfilled = await decide_rest(settings, connection, commands, policy, ends, file, list_anew, progress)
-        await admission.end(connection, identity)
+        await preconditions.end(connection, identity)
     return Rebuilt(by_events, anew, unfilled)
 
 

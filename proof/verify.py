@@ -17,15 +17,15 @@ from processor.batch import Watermark
 from proof.accounts import check_accounts
 from proof.allocations import check_allocations
 from proof.chain import Chain, Heads
+from proof.checkpoint_checks import PRUNED, Starts, beginning, check_log, check_tables, read_whole
 from proof.checkpoint_file import Checkpoint, Mark, reading
 from proof.differences import Difference, Report
 from proof.fold import Fold
-from proof.known import known_log
+from proof.log_identity import known_log
 from proof.partition import PartitionCheck, Sources
 from proof.progress import Progress
 from proof.published import Publications
 from proof.snapshot import Snapshot, snapshot, watermarks
-from proof.starts import PRUNED, Starts, beginning, check_log, check_tables, read_whole
 from proof.streams import Bounds, bounds, open_stream
 from schemas.topics import Topics
 from service.errors import OperatorError

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-import service.batches  # noqa: F401 - every consumer of a process that imports this reads what it describes
+import service.aiokafka_decoder  # noqa: F401 - every consumer of a process that imports this reads what it describes
 from schemas.records import Position, position_of
 from service.settings import ServiceSettings
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import uvloop
 
-from service import connection
+from service import aiokafka_connection
 from service.errors import EXIT_OPERATOR, OperatorError
 from service.logs import configure_logs, logger
 from service.settings import ServiceSettings
@@ -45,7 +45,7 @@ async def unless(stop: asyncio.Future[None], work: Coroutine[Any, Any, T]) -> T 
 def run_process(settings: ServiceSettings, name: str, main: Coroutine[Any, Any, None]) -> int:
     """Run a process to its end; gives the exit status: 0, 1 for a crash, 78 for what only an operator can put right."""
     configure_logs(settings, name)
-    connection.use()
+    aiokafka_connection.use()
     gc.freeze()  # what was imported lives as long as the process: there is no garbage to be found in it
     gc.set_threshold(YOUNG_OBJECTS)
     log = logger("process")

@@ -1,4 +1,4 @@
-"""A batch of bytes in Kafka's format, as a fetch brings it: service/batches.py around aiokafka's decoder.
+"""A batch of bytes in Kafka's format, as a fetch brings it: service/aiokafka_decoder.py around aiokafka's decoder.
 
 Whatever the broker takes, which is a right checksum and records whose lengths and offsets are right: the same records
 as aiokafka's decoder in Python finds, in order, with every byte of the headers, and each of them goes through the
@@ -14,7 +14,7 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.structs import TopicPartition
 
 from schemas.records import NewerSchemaError
-from service.batches import CODEC_AT, CODEC_MASK, Patient, Undecodable
+from service.aiokafka_decoder import CODEC_AT, CODEC_MASK, Patient, Undecodable
 from service.codecs import decompress
 from tests.fuzz.journey import through_the_batch
 from tests.support.foreign import ATTRIBUTES_AT, HEADER_BYTES, batch, sealed

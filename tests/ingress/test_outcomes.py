@@ -12,7 +12,7 @@ from ingress.database import Database
 from ingress.deadlines import Deadlines
 from ingress.hints import Hints
 from ingress.outcomes import Found, Outcomes, OutcomeUnknownError
-from schemas.notices import Notice
+from schemas.notifications import Notification
 from schemas.records import Position
 from service.health import Health
 from service.settings import ServiceSettings
@@ -83,14 +83,14 @@ async def test_given_a_false_hint_then_it_waits_on_and_the_true_one_is_answered(
     outcomes: Outcomes, tables: Tables
 ) -> None:
     tables.watermark(PLACE.offset)
-    outcomes.hear(Notice({0: 1_000_000}, []))
+    outcomes.hear(Notification({0: 1_000_000}, []))
     waiting = asyncio.create_task(outcomes.of(MINE, PLACE, soon()))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     assert PLACE.offset == outcomes.next_offsets[0]
     tables.row(MINE)
     tables.watermark(PLACE.offset + 1)
-    outcomes.hear(Notice({0: PLACE.offset + 1}, []))
+    outcomes.hear(Notification({0: PLACE.offset + 1}, []))
     assert MINE == (await waiting).command_id
 
 
@@ -98,7 +98,7 @@ async def test_given_only_false_hints_then_it_gives_up_at_the_deadline_and_nothi
     outcomes: Outcomes, tables: Tables, health: Health
 ) -> None:
     tables.watermark(PLACE.offset)
-    outcomes.hear(Notice({0: 1_000_000}, []))
+    outcomes.hear(Notification({0: 1_000_000}, []))
     with pytest.raises(OutcomeUnknownError):
         await outcomes.of(MINE, PLACE, soon(0.3))
     assert {} == health.problems
@@ -172,9 +172,9 @@ async def test_what_comes_with_a_notification_is_kept_for_who_expects_it_and_for
     outcomes: Outcomes, tables: Tables
 ) -> None:
     tables.watermark(PLACE.offset)
-    outcomes.hear(Notice({}, [announced(MINE)]))
+    outcomes.hear(Notification({}, [announced(MINE)]))
     with outcomes.expecting(MINE):
-        outcomes.hear(Notice({0: 6}, [announced(OTHER), announced(MINE)]))
+        outcomes.hear(Notification({0: 6}, [announced(OTHER), announced(MINE)]))
         assert (MINE, "not_found") == (await outcomes.of(MINE, PLACE, soon()))[::5]
     with pytest.raises(OutcomeUnknownError):
         await outcomes.of(MINE, PLACE, soon(0.2))
@@ -196,5 +196,5 @@ async def test_what_is_of_another_place_or_can_not_be_is_read_instead(
     tables.row(MINE)
     tables.watermark(PLACE.offset + 1)
     with outcomes.expecting(MINE):
-        outcomes.hear(Notice({0: 6}, [row]))
+        outcomes.hear(Notification({0: 6}, [row]))
         assert "refused" == (await outcomes.of(MINE, PLACE, soon())).outcome

@@ -1,4 +1,4 @@
-"""Claims of tokens are forgotten when the tokens have expired by everybody's clock (decision 11)."""
+"""TokenReplay of tokens are forgotten when the tokens have expired by everybody's clock (decision 11)."""
 
 from datetime import UTC, datetime, timedelta
 

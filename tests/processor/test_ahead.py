@@ -2,7 +2,7 @@
 
 import pytest
 
-from processor import apply, measures
+from processor import apply, metrics
 from processor.apply import Applier
 from processor.batch import Batch
 from schemas.records import NewerSchemaError
@@ -61,9 +61,9 @@ async def test_it_is_forgotten_when_the_batch_before_it_is_not_written(
     asked = reserve()
     first, second = [log.append(asked)], [log.append(finish(asked, Verb.RELEASE))]
     await theirs([*first, *second])
-    before = measures.OUTDATED._value.get()
+    before = metrics.OUTDATED._value.get()
     assert [[], []] == [outcomes(await mine(first, second)), outcomes(await mine(second))]
-    assert 1 == measures.OUTDATED._value.get() - before
+    assert 1 == metrics.OUTDATED._value.get() - before
     assert [PARTITIONS, 2, 1, 1, 0, 0] == decided
 
 

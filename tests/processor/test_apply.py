@@ -11,7 +11,7 @@ from processor.apply import Applier, ForeignRecordError, GapError
 from processor.batch import Record
 from processor.journal import FIRST_HASH, JournalRow
 from processor.tables import OutdatedError
-from schemas.notices import decode_notice
+from schemas.notifications import decode_notification
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command
 from schemas.words import Kind, Outcome, Verb
@@ -156,8 +156,8 @@ async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, con
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
         await commit(connection, await decided(connection, records, many))
-        notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=2)]
-    told = {partition for notice in notices for partition in notice.next_offsets}
+        notifications = [decode_notification(each.payload) async for each in listener.notifies(timeout=2)]
+    told = {partition for notification in notifications for partition in notification.next_offsets}
     assert set(range(many)) == told
 
 
@@ -237,7 +237,7 @@ async def test_a_notification_that_fails_after_the_commit_loses_nothing(
     mine: Applier, log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error is that of the whole call; the batch comes again and is found applied, and the next one too."""
-    monkeypatch.setattr(tables, "notices", lambda _batch: ["x" * 9000])
+    monkeypatch.setattr(tables, "notifications", lambda _batch: ["x" * 9000])
     first, second = log.append(reserve()), log.append(reserve())
     for record in (first, second):
         with pytest.raises(psycopg.errors.InvalidParameterValue):

@@ -1,4 +1,4 @@
-"""What processor/transport.py and service/connection.py lean on in Faust and aiokafka, held by its text.
+"""What processor/transport.py and service/aiokafka_connection.py lean on in Faust and aiokafka, held by its text.
 
 When this fails after an upgrade: read what changed there, check the override against it, run `make faults`, and only
 then write the new digest.

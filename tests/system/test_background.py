@@ -27,12 +27,12 @@ def breaking(module, owner, name, task):
     setattr(holder, name, may_fail)
 
 if "ingress" in sys.orig_argv:
-    import ingress.claims, ingress.following, ingress.outcomes, aiokafka
+    import ingress.token_replay, ingress.following, ingress.outcomes, aiokafka
     breaking(ingress.following, "", "connect", "notifications")
     breaking(ingress.outcomes, "Outcomes", "poll", "postgres")
     breaking(aiokafka, "AIOKafkaConsumer", "end_offsets", "kafka")
-    breaking(ingress.claims, "", "_prune", "pruning")
-    ingress.claims.PRUNE_EVERY_SECONDS = 0.2
+    breaking(ingress.token_replay, "", "_prune", "pruning")
+    ingress.token_replay.PRUNE_EVERY_SECONDS = 0.2
 if "processor" in sys.orig_argv:
     import processor.rejections, processor.relay, processor.watchdog
     breaking(processor.watchdog, "Watchdog", "_look", "watchdog")

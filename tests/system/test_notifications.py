@@ -9,7 +9,7 @@ import uuid
 import psycopg
 
 from bitgo.client import BitGo, reserve_body
-from schemas.notices import NOTICE_MAX_BYTES
+from schemas.notifications import NOTIFICATION_MAX_BYTES
 from schemas.words import Kind
 from tests.support.system import System
 
@@ -20,7 +20,7 @@ GARBAGE = ("", "{", "\\", "ü" * 3900, "[" * 7000, '{"next": {"0": 1e999}, "outc
 async def outcomes(system: System) -> tuple[float, float]:
     """How many came with a notification, and how many were read."""
     found = await system.metrics("ingress-0")
-    return tuple(found.get(f'ingress_outcomes_total{{by="{by}"}}', 0.0) for by in ("told", "read"))  # type: ignore[return-value]
+    return tuple(found.get(f'ingress_outcomes_total{{by="{by}"}}', 0.0) for by in ("notification", "table"))  # type: ignore[return-value]
 
 
 async def reserves(bitgo: BitGo, times: int = 1) -> float:
@@ -115,7 +115,7 @@ async def test_given_garbage_on_our_channel_then_it_is_counted_and_nothing_else(
     async with await system.ingress() as bitgo:
         before = system.supervisor.pids()["ingress-0"]
         for payload in GARBAGE:
-            assert len(payload.encode()) <= NOTICE_MAX_BYTES
+            assert len(payload.encode()) <= NOTIFICATION_MAX_BYTES
             notify(system.database_url, our_channel(system), payload)
             await reserves(bitgo)
         assert before == system.supervisor.pids()["ingress-0"]

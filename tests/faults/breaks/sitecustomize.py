@@ -84,12 +84,12 @@ def skip_an_event() -> None:
 
 
 def forget_a_jti() -> None:
-    from ingress.claims import Claims  # noqa: PLC0415
+    from ingress.token_replay import TokenReplay  # noqa: PLC0415
 
-    async def claim(_self: Claims, _token: Any) -> bool:
+    async def claim(_self: TokenReplay, _token: Any) -> bool:
         return True
 
-    Claims.claim = claim  # type: ignore[method-assign]
+    TokenReplay.claim = claim  # type: ignore[method-assign]
 
 
 BREAKS: dict[str, tuple[str, Callable[[], None]]] = {

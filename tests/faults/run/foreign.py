@@ -13,7 +13,7 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.notices import COLUMNS
+from schemas.notifications import COLUMNS
 from schemas.records import encode_command, key_of
 from schemas.topics import Topics, partition_of
 from tests.checker.dead_letters import FOREIGN_HEADER
@@ -155,7 +155,7 @@ async def _channels(stage: Stage) -> list[str]:
 
 
 def _lies(random: Random, partitions: int) -> Iterator[str]:
-    """Positions far ahead and in the past, outcomes that nobody wrote, and what is no notice, for ever."""
+    """Positions far ahead and in the past, outcomes that nobody wrote, and what is no notification, for ever."""
     while True:
         yield _notice(dict.fromkeys(range(partitions), random.randrange(10**9, 10**18)))
         yield _notice(dict.fromkeys(range(partitions), random.randrange(-(10**6), 2)))

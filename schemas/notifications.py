@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-NOTICE_MAX_BYTES: Final = 7_900
+NOTIFICATION_MAX_BYTES: Final = 7_900
 """Postgres carries less than 8,000."""
 POSITIONS_MAX: Final = 100
 COLUMNS: Final = 19
@@ -17,19 +17,19 @@ _POSITION_BYTES: Final = len('"123456":1234567890123456789,')
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """`next_offset` by partition, and rows with the 19 columns of `ingress/sql/outcomes.sql`, in their order."""
 
     next_offsets: Mapping[int, int]
     outcomes: Sequence[Sequence[Any]]
 
 
-def encode_notices(next_offsets: Mapping[int, int], outcomes: Iterable[Sequence[Any]]) -> Iterator[str]:
+def encode_notifications(next_offsets: Mapping[int, int], outcomes: Iterable[Sequence[Any]]) -> Iterator[str]:
     """As many as are needed. The positions come last: whoever is woken by one has been told its outcome.
 
-    An outcome that is too long for a notice is left out, and will be read.
+    An outcome that is too long for a notification is left out, and will be read.
     """
-    room = NOTICE_MAX_BYTES - _FRAME_BYTES
+    room = NOTIFICATION_MAX_BYTES - _FRAME_BYTES
     part: list[bytes] = []
     size = 0
     for row in map(orjson.dumps, outcomes):
@@ -54,13 +54,13 @@ def _notice(next_offsets: Mapping[int, int], rows: Iterable[bytes]) -> str:
     return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def decode_notice(payload: str) -> Notice:
-    """Raises ValueError for what is no notice."""
+def decode_notification(payload: str) -> Notification:
+    """Raises ValueError for what is no notification."""
     try:
         document = orjson.loads(payload)
         next_offsets = {int(partition): int(offset) for partition, offset in document["next"].items()}
         if not all(len(row) == COLUMNS and isinstance(row[2], str) for row in document["outcomes"]):
             raise ValueError("outcomes with other columns")
-        return Notice(next_offsets, document["outcomes"])
+        return Notification(next_offsets, document["outcomes"])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"no notice: {payload:.80}") from error
+        raise ValueError(f"no notification: {payload:.80}") from error

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from processor.tables import take_tables
+from proof.checkpoint_checks import PRUNED, check_heads, check_not_pruned, check_tables
 from proof.checkpoint_file import Checkpoint
 from proof.progress import Progress
 from proof.restore import restore
 from proof.snapshot import pruned, watermarks
-from proof.starts import PRUNED, check_heads, check_not_pruned, check_tables
 from proof.streams import Bounds
 from service.errors import OperatorError
 from service.kafka import Consumers, admin, describe_all

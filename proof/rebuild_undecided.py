@@ -11,7 +11,7 @@ from processor import tables
 from processor.batch import Batch, wanted
 from processor.journal import JournalRow
 from processor.policy import PolicySettings
-from proof.gaps import Gaps, load_gaps
+from proof.missing_decisions import Gaps, load_gaps
 from proof.progress import Progress
 from proof.snapshot import PATIENT, watermarks
 from proof.streams import TOGETHER_BYTES, Published, Stream, bytes_of, read_again

@@ -18,7 +18,7 @@ from typing import Any, Final
 from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ingress import measures
+from ingress import metrics
 from ingress.problems import ProblemError
 from ingress.settings import IngressSettings
 from service.errors import OperatorError
@@ -52,7 +52,7 @@ class _Connection(web.RequestHandler):
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_MAX_BYTES:
-            measures.CLOSED.labels("head_too_large").inc()
+            metrics.CLOSED.labels("head_too_large").inc()
             self.force_close()
 
     def handle_error(
@@ -65,7 +65,7 @@ class _Connection(web.RequestHandler):
         """A request that is no HTTP is its caller's mistake: one line, no trace, and nothing of it in the answer."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
-        measures.MALFORMED.inc()
+        metrics.MALFORMED.inc()
         _log.warning("malformed", error=type(exc).__name__)
         response = ProblemError(400, "malformed", "this is no HTTP request").response()
         response.force_close()
@@ -85,22 +85,22 @@ class _Connections(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         if len(self._open) >= self._max:
-            measures.CLOSED.labels("no_place").inc()
+            metrics.CLOSED.labels("no_place").inc()
             self._loop.call_soon(transport.abort)  # not before aiohttp has finished setting the connection up
             return
         self._open[handler] = self._loop.call_later(self._receive_seconds, _close_if_silent, handler)
-        measures.CONNECTIONS.set(len(self._open))
+        metrics.CONNECTIONS.set(len(self._open))
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
         if timer := self._open.pop(handler, None):
             timer.cancel()
-            measures.CONNECTIONS.set(len(self._open))
+            metrics.CONNECTIONS.set(len(self._open))
 
 
 def _close_if_silent(handler: web.RequestHandler) -> None:
     if not handler._request_count:  # noqa: SLF001 - aiohttp counts the requests of a connection for itself only
-        measures.CLOSED.labels("no_request").inc()
+        metrics.CLOSED.labels("no_request").inc()
         handler.force_close()
 
 

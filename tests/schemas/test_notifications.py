@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.notices import COLUMNS, NOTICE_MAX_BYTES, POSITIONS_MAX, decode_notice, encode_notices
+from schemas.notifications import (
+    COLUMNS,
+    NOTIFICATION_MAX_BYTES,
+    POSITIONS_MAX,
+    decode_notification,
+    encode_notifications,
+)
 
 OFFSETS = st.dictionaries(st.integers(0, 999_999), st.integers(0, 2**62), min_size=1, max_size=3 * POSITIONS_MAX)
 CELL = st.none() | st.integers(0, 10**6) | st.text(max_size=250)
@@ -15,13 +21,15 @@ ROWS = st.lists(
 
 @given(OFFSETS, ROWS)
 def test_all_of_it_arrives_and_the_positions_last(next_offsets: dict[int, int], rows: list[list[object]]) -> None:
-    payloads = list(encode_notices(next_offsets, rows))
-    assert all(len(payload.encode()) <= NOTICE_MAX_BYTES for payload in payloads)
-    notices = [decode_notice(payload) for payload in payloads]
-    assert rows == [row for notice in notices for row in notice.outcomes]
-    assert next_offsets == {key: offset for notice in notices for key, offset in notice.next_offsets.items()}
-    first = next(number for number, notice in enumerate(notices) if notice.next_offsets)
-    assert all(notice.next_offsets and not notice.outcomes for notice in notices[first + 1 :])
+    payloads = list(encode_notifications(next_offsets, rows))
+    assert all(len(payload.encode()) <= NOTIFICATION_MAX_BYTES for payload in payloads)
+    notifications = [decode_notification(payload) for payload in payloads]
+    assert rows == [row for notification in notifications for row in notification.outcomes]
+    assert next_offsets == {
+        key: offset for notification in notifications for key, offset in notification.next_offsets.items()
+    }
+    first = next(number for number, notification in enumerate(notifications) if notification.next_offsets)
+    assert all(notification.next_offsets and not notification.outcomes for notification in notifications[first + 1 :])
 
 
 def _row(text: str) -> list[str | None]:
@@ -29,12 +37,12 @@ def _row(text: str) -> list[str | None]:
 
 
 def test_one_command_is_one_notice() -> None:
-    assert 1 == len(list(encode_notices({3: 17}, [_row("x" * 700)])))
+    assert 1 == len(list(encode_notifications({3: 17}, [_row("x" * 700)])))
 
 
 def test_what_is_too_long_is_left_out() -> None:
-    [payload] = encode_notices({3: 17}, [_row("x" * NOTICE_MAX_BYTES), _row("short")])
-    assert [_row("short")] == decode_notice(payload).outcomes
+    [payload] = encode_notifications({3: 17}, [_row("x" * NOTIFICATION_MAX_BYTES), _row("short")])
+    assert [_row("short")] == decode_notification(payload).outcomes
 
 
 @pytest.mark.parametrize(
@@ -50,5 +58,5 @@ def test_what_is_too_long_is_left_out() -> None:
     ],
 )
 def test_what_is_no_notice(payload: str) -> None:
-    with pytest.raises(ValueError, match="no notice"):
-        decode_notice(payload)
+    with pytest.raises(ValueError, match="no notification"):
+        decode_notification(payload)

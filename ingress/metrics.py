@@ -22,9 +22,11 @@ NOT_PRUNED: Final = Counter("ingress_prune_failures", "Times that used tokens co
 ABANDONED: Final = Gauge(
     "ingress_database_calls_abandoned", "Calls that Postgres has not answered yet and nobody waits for any more"
 )
-_OUTCOMES: Final = Counter("ingress_outcomes", "Outcomes of writes, by how they were learned: told or read", ["by"])
-TOLD: Final = _OUTCOMES.labels("told")
-READ: Final = _OUTCOMES.labels("read")
+_OUTCOMES: Final = Counter(
+    "ingress_outcomes", "Outcomes of writes, by where they came from: notification or table", ["by"]
+)
+FROM_NOTIFICATION: Final = _OUTCOMES.labels("notification")
+FROM_TABLE: Final = _OUTCOMES.labels("table")
 
 
 @cache

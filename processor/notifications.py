@@ -1,4 +1,4 @@
-"""What a batch tells every ingress once it is committed (record 0015)."""
+"""The notifications that follow a commit: positions, and the outcomes of a small batch (record 0015)."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -6,17 +6,17 @@ from typing import Any, Final
 from processor.batch import Batch
 from processor.journal import JournalRow
 from processor.machine import Allocation, State
-from schemas.notices import encode_notices
+from schemas.notifications import encode_notifications
 
-TOLD_MAX: Final = 64
-"""The outcomes of a larger batch are not told: whoever waits for them reads them together, which costs no more."""
+OUTCOMES_MAX: Final = 64
+"""The outcomes of a larger batch are left out: whoever waits for them reads them together, which costs no more."""
 
 
-def notices(batch: Batch) -> Iterator[str]:
+def notifications(batch: Batch) -> Iterator[str]:
     """How far the tables are, and for each command what an ingress would read of it."""
     next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
-    told = batch.journal if len(batch.journal) <= TOLD_MAX else []
-    return encode_notices(next_offsets, (_outcome(row, batch) for row, _ in told if row.allocation_id))
+    rows = batch.journal if len(batch.journal) <= OUTCOMES_MAX else []
+    return encode_notifications(next_offsets, (_outcome(row, batch) for row, _ in rows if row.allocation_id))
 
 
 def _outcome(row: JournalRow, batch: Batch) -> list[Any]:

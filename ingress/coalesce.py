@@ -4,26 +4,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from service.company import Company
+from service.linger import AdaptiveLinger
 
 K = TypeVar("K")
 R = TypeVar("R")
 
 
-class Merged(Generic[K, R]):
+class Coalesced(Generic[K, R]):
     """`work` takes the items that wait, at most `limit`, and gives one result for each, in their order.
 
-    When `work` raises, everybody of that group gets the error. With `gather_seconds`, a group waits for company.
+    When `work` raises, everybody of that group gets the error. With `linger_seconds`, a group waits for company.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[K]], Awaitable[Sequence[R]]], limit: int, gather_seconds: float = 0.0
+        self, work: Callable[[Sequence[K]], Awaitable[Sequence[R]]], limit: int, linger_seconds: float = 0.0
     ) -> None:
         self._work = work
         self._limit = limit
         self._waiting: list[tuple[K, asyncio.Future[R]]] = []
         self._runner: asyncio.Task[None] | None = None
-        self._company = Company(gather_seconds)
+        self._linger = AdaptiveLinger(linger_seconds)
 
     async def __call__(self, item: K) -> R:
         return await self.ask(item)
@@ -32,16 +32,16 @@ class Merged(Generic[K, R]):
         """A future for the item's result, which its owner may give up."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        self._company.came(len(self._waiting))
+        self._linger.arrived(len(self._waiting))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         return future
 
     async def _run(self) -> None:
         while self._waiting:
-            await self._company.gathered(len(self._waiting))
+            await self._linger.wait(len(self._waiting))
             group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
-            self._company.left(len(group))
+            self._linger.took(len(group))
             try:
                 results = await self._work([item for item, _ in group])
             except Exception as error:  # noqa: BLE001 - it belongs to those who wait

@@ -4,9 +4,9 @@ import uuid
 
 from ingress.rows import OutcomeRow, outcome_row
 from processor.apply import Applier
-from processor.notices import TOLD_MAX
+from processor.notifications import OUTCOMES_MAX
 from schemas.commands import Command
-from schemas.notices import decode_notice
+from schemas.notifications import decode_notification
 from schemas.words import Kind, Verb
 from service.postgres import Connection
 from service.sql import statements
@@ -34,11 +34,13 @@ async def test_it_is_what_would_be_read(mine: Applier, connection: Connection, l
         await listener.execute("SELECT listen_to_outcomes()")
         for batch in batches:
             await mine([log.append(command) for command in batch])
-        notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
-    told = {(row[0], row[1]): outcome_row(row[2:]) for notice in notices for row in notice.outcomes}
-    assert {command.command_id for command in commands} == {row.command_id for row in told.values()}
-    assert await read(connection, list(told)) == told
-    assert 8 <= len({(row.outcome, row.reason, row.status_after) for row in told.values()})
+        notifications = [decode_notification(each.payload) async for each in listener.notifies(timeout=1)]
+    announced = {
+        (row[0], row[1]): outcome_row(row[2:]) for notification in notifications for row in notification.outcomes
+    }
+    assert {command.command_id for command in commands} == {row.command_id for row in announced.values()}
+    assert await read(connection, list(announced)) == announced
+    assert 8 <= len({(row.outcome, row.reason, row.status_after) for row in announced.values()})
 
 
 async def read(connection: Connection, positions: list[tuple[int, int]]) -> dict[tuple[int, int], OutcomeRow]:
@@ -52,14 +54,14 @@ async def test_what_was_parked_is_read(mine: Applier, log: Log, database_url: st
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
         await mine([log.append_raw(1, b"key", b"\x00")])
-        [notice] = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
-    assert ({1: 1}, []) == (notice.next_offsets, notice.outcomes)
+        [notification] = [decode_notification(each.payload) async for each in listener.notifies(timeout=1)]
+    assert ({1: 1}, []) == (notification.next_offsets, notification.outcomes)
 
 
 async def test_a_large_batch_tells_of_positions_only(mine: Applier, log: Log, database_url: str) -> None:
     async with await opened(database_url) as listener:
         await listener.execute("SELECT listen_to_outcomes()")
-        await mine([log.append(reserve()) for _ in range(TOLD_MAX + 1)])
-        notices = [decode_notice(each.payload) async for each in listener.notifies(timeout=1)]
-    assert [[]] == [notice.outcomes for notice in notices]
-    assert TOLD_MAX + 1 == sum(notices[0].next_offsets.values())
+        await mine([log.append(reserve()) for _ in range(OUTCOMES_MAX + 1)])
+        notifications = [decode_notification(each.payload) async for each in listener.notifies(timeout=1)]
+    assert [[]] == [notification.outcomes for notification in notifications]
+    assert OUTCOMES_MAX + 1 == sum(notifications[0].next_offsets.values())

@@ -1,7 +1,7 @@
-"""What consumers are given of a batch (service/batches.py), and what this leans on in aiokafka.
+"""What consumers are given of a batch (service/aiokafka_decoder.py), and what this leans on in aiokafka.
 
-When a digest differs after an upgrade: read what changed there, check `service/batches.py` against it, run this and
-tests/system/test_foreign_records.py, and only then write the new digest.
+When a digest differs after an upgrade: read what changed there, check `service/aiokafka_decoder.py` against it, run
+this and tests/system/test_foreign_records.py, and only then write the new digest.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.structs import TopicPartition
 
-from service import batches
-from service.batches import FETCH_MAX_BYTES, Undecodable, content_of
+from service import aiokafka_decoder
+from service.aiokafka_decoder import FETCH_MAX_BYTES, Undecodable, content_of
 from service.codecs import BATCH_MAX_BYTES
 from tests.support.foreign import (
     ATTRIBUTES_AT,
@@ -208,7 +208,7 @@ def test_a_control_record_is_a_record_for_who_reads_uncommitted_and_none_for_oth
 async def test_given_a_wrong_checksum_then_the_partition_rests_says_so_and_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batches, "CORRUPT_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(aiokafka_decoder, "CORRUPT_PAUSE_SECONDS", 0.1)
     where = TopicPartition("topic", 0)
     subscriptions = SubscriptionState()
     subscriptions.assign_from_user({where})
@@ -224,10 +224,10 @@ async def test_given_a_wrong_checksum_then_the_partition_rests_says_so_and_is_re
 
     assert [0] == fetch(batch(GOOD) + wrong)
     assert (1, True) == (state.position, state.paused)
-    assert "topic/0 from offset 1" in batches.corrupt[where]
+    assert "topic/0 from offset 1" in aiokafka_decoder.corrupt[where]
     await state.resume_fut
     assert [1] == fetch(good)
-    assert (2, False, {}) == (state.position, state.paused, batches.corrupt)
+    assert (2, False, {}) == (state.position, state.paused, aiokafka_decoder.corrupt)
 
 
 def test_given_a_wrong_checksum_then_what_is_before_it_is_read_and_nothing_after() -> None:

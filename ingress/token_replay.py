@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from ingress import measures
+from ingress import metrics
+from ingress.coalesce import Coalesced
 from ingress.database import Connection, Database
 from ingress.deadlines import Deadlines
-from ingress.merged import Merged
 from ingress.signatures import Token
 from service.errors import UnavailableError
 from service.health import Health
@@ -22,19 +22,19 @@ PRUNE_AGAIN_SECONDS: Final = 5.0
 PRUNE_MAX_ROWS: Final = 10_000
 PRUNING: Final = "pruning"
 CLAIMS_MAX: Final = 500
-GATHER_SECONDS: Final = 0.008
+LINGER_SECONDS: Final = 0.008
 
 _SQL: Final = statements("ingress")
 _log = logger("ingress")
 
 
-class Claims:
-    """Claims the jti of tokens; the first to claim one has it, everybody after is refused."""
+class TokenReplay:
+    """TokenReplay the jti of tokens; the first to claim one has it, everybody after is refused."""
 
     def __init__(self, database: Database, deadlines: Deadlines) -> None:
         self._database = database
         self._deadlines = deadlines
-        self._merged: Merged[tuple[bytes, float], bool] = Merged(self._claim_group, CLAIMS_MAX, GATHER_SECONDS)
+        self._merged: Coalesced[tuple[bytes, float], bool] = Coalesced(self._claim_group, CLAIMS_MAX, LINGER_SECONDS)
 
     async def claim(self, token: Token, deadline: float) -> bool:
         """False when the token was used before. Raises UnavailableError or TimeoutError when Postgres can not say."""
@@ -76,7 +76,7 @@ class Claims:
                 health.well(PRUNING)
             except UnavailableError as error:
                 delay = min(PRUNE_AGAIN_SECONDS, delay)
-                measures.NOT_PRUNED.inc()
+                metrics.NOT_PRUNED.inc()
                 health.degraded(PRUNING, f"used tokens are not deleted: {error}")
                 _log.warning("claims_not_pruned", error=str(error))
 

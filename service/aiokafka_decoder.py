@@ -12,7 +12,7 @@ the markers of transactions, whose offsets would be gaps in the journal. Here (d
 - a batch whose checksum is wrong on the broker's disk is said and read again after a pause; other partitions go on.
 
 This replaces three names in `aiokafka.consumer.fetcher`, for every consumer of the process.
-`tests/service/test_batches.py` fails when an upgrade changes what it leans on.
+`tests/service/test_aiokafka_decoder.py` fails when an upgrade changes what it leans on.
 """
 
 import asyncio

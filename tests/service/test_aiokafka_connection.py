@@ -8,7 +8,7 @@ from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from service.connection import Connection, use
+from service.aiokafka_connection import Connection, use
 from tests.support.servers import Servers
 
 

@@ -13,7 +13,7 @@ from service.settings import ServiceSettings
 LOOK_SECONDS: Final = 30.0
 
 
-class LeftOpen:
+class HangingTransactions:
     """Looks every half minute. What stands open at the same place at two looks was left there: no transaction of the
     relay takes that long.
     """

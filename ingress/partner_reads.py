@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
-from ingress.context import ACCESS, LISTS, ROWS, SETTINGS, SLOTS, SUBMISSION
+from ingress.app_keys import ACCESS, LISTS, ROWS, SETTINGS, SLOTS, SUBMISSION
 from ingress.database import Connection
 from ingress.problems import ProblemError, bad_request, not_found, unavailable
 from ingress.requests import path_id

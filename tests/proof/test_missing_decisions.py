@@ -7,7 +7,7 @@ from processor.account import Account, AccountKey
 from processor.batch import Batch, Read, Record, Tables, Watermark
 from processor.journal import FIRST_HASH
 from processor.policy import PolicySettings
-from proof.gaps import Gap, Gaps
+from proof.missing_decisions import Gap, Gaps
 from schemas.commands import Command
 from tests.support.history import History
 

@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidTxnState
 
 from bitgo.client import reserve_body
-from processor import left_open, measures, relay
+from processor import hanging_transactions, metrics, relay
 from processor.settings import ProcessorSettings
 from schemas.words import Kind
 from service.health import Health
@@ -37,7 +37,7 @@ async def test_what_is_left_open_while_the_relay_lives_is_found(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else consumers would see nothing more of that partition until its next event."""
-    monkeypatch.setattr(left_open, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.5)
     producers: list[AIOKafkaProducer] = []
 
     def kept(**options: Any) -> AIOKafkaProducer:
@@ -53,7 +53,7 @@ async def test_what_is_left_open_while_the_relay_lives_is_found(
     async with _unverified_transactions(system), asyncio.timeout(30):
         await _leave_open(system)
         relaying = asyncio.create_task(relay.Relay(settings, Health()).run())
-        while not measures.RELAYING._value.get():  # type: ignore[attr-defined]
+        while not metrics.RELAYING._value.get():  # type: ignore[attr-defined]
             await asyncio.sleep(0.05)
         await _send(system, producers[0])
         producers[0]._txn_manager.committing_transaction()
