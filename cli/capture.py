@@ -12,7 +12,7 @@ from cli.progress import progress
 from replay.capture import Holds, Wanted, find_source, records
 from replay.capture_file import writing
 from service.errors import OperatorError
-from service.kafka import reader
+from service.kafka import commands_reader, reader
 from service.process import stop_requested, unless
 from service.settings import ServiceSettings
 
@@ -70,7 +70,7 @@ async def _capture(settings: ServiceSettings, wanted: Wanted, file: Path) -> str
 
 
 async def _write(settings: ServiceSettings, wanted: Wanted, file: Path) -> str:
-    async with reader(settings) as consumer:
+    async with commands_reader(settings) if wanted.holds == "commands" else reader(settings) as consumer:
         source = await find_source(settings, consumer, wanted)
         offsets = sum(end - start for start, end in source.ranges.values())
         with progress("capturing", offsets, "offsets") as report, writing(file, source) as writer:

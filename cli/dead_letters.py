@@ -191,7 +191,10 @@ def retry(
 @_by
 @postgres_option
 def discard(partition: int, offset: int, reason: str, by: str, postgres: str) -> None:
-    """Record that nothing is to be done about a dead letter. Its bytes stay, in the table and in the topic."""
+    """Record that nothing is to be done about a dead letter.
+
+    Its bytes stay: in the table until it is pruned, and in the topic, unless they were too large for it.
+    """
 
     async def work() -> None:
         async with handling(settings_of(postgres=postgres)) as connection:

@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from ingress.submit import Submission
 from service.failures import is_passing
 from service.health import Health
-from service.kafka import reader
+from service.kafka import commands_reader
 from service.log_checks import LogIdentity
 from service.logs import logger
 from service.settings import ServiceSettings
@@ -26,7 +26,7 @@ async def follow_log_ends(
     where = [TopicPartition(identity.commands_topic, partition) for partition in range(identity.partitions)]
     while True:
         try:
-            async with reader(settings) as consumer:
+            async with commands_reader(settings) as consumer:
                 while True:
                     async with asyncio.timeout(ANSWER_SECONDS):
                         ends = await consumer.end_offsets(where)

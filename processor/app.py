@@ -55,7 +55,7 @@ class _Processor:
         self._applier = Applier(Store(settings), identity.partitions, settings.policy)
         self._rejections = Rejections(settings)
         self._app = _faust_app(settings)
-        self._app.positions = self._assigned
+        self._app.positions, self._app.health = self._assigned, health
         self._batcher = Batcher(settings.topics.commands, self._apply, self._rewind, health)
         self._app.has_room, self._app.room = self._batcher.has_room, self._batcher.room
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,7 +72,9 @@ class _Processor:
                     tasks.create_task(self._serve_faust()),
                     tasks.create_task(Relay(self._settings, self._health).run()),
                     tasks.create_task(keep_running("watchdog", watchdog.run, self._health)),
-                    tasks.create_task(keep_running("rejections", self._examine_rejections, self._health)),
+                    tasks.create_task(
+                        keep_running("rejections", self._examine_rejections, self._health, is_vital=False)
+                    ),
                     tasks.create_task(self._wait_refused()),
                 ]
                 await self._batcher.run()

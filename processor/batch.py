@@ -14,7 +14,7 @@ from schemas.commands import Command, Reserve
 from schemas.events import AccountFact, Event, Facts, Opened, PolicyFact
 from schemas.records import Headers, ParkedError, decode_command, event_document, facts_document, traceparent_of
 from schemas.words import Kind, Outcome, ParkReason, Verb
-from service.batches import Unreadable
+from service.batches import Undecodable, content_of
 
 
 class Record(NamedTuple):
@@ -45,8 +45,9 @@ class Read(NamedTuple):
 
 def read(record: Record, partitions: int) -> Read:
     """Raises NewerSchemaError: such a record can neither be applied nor parked."""
-    if isinstance(record.value, Unreadable):
-        return Read(record, Parked(ParkReason.UNDECODABLE, record.value.reason))
+    if isinstance(record.value, Undecodable):
+        kept = record._replace(value=content_of(record.value))
+        return Read(kept, Parked(ParkReason.UNDECODABLE, record.value.reason))
     try:
         return Read(record, decode_command(record.key, record.value, record.partition, partitions))
     except ParkedError as error:

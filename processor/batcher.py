@@ -219,4 +219,5 @@ class Batcher:
 
 
 def _size(record: Record) -> int:
-    return len(record.value or b"") + len(record.key or b"")
+    headers = sum(len(name) + len(content or b"") for name, content in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers

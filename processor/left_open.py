@@ -18,10 +18,9 @@ class LeftOpen:
     relay takes that long.
     """
 
-    def __init__(self, settings: ServiceSettings, partitions: Collection[int]) -> None:
-        topics = settings.topics
+    def __init__(self, settings: ServiceSettings, topic: str, partitions: Collection[int]) -> None:
         self._settings = settings
-        self._where = [TopicPartition(each, n) for each in (topics.events, topics.dead_letters) for n in partitions]
+        self._where = [TopicPartition(topic, n) for n in partitions]
         self._next_look = time.monotonic() + LOOK_SECONDS
         self._open: set[tuple[TopicPartition, int]] = set()
 

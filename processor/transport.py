@@ -22,6 +22,9 @@ from faust.types import TP
 from faust.types.transports import SchedulingStrategyT
 from faust.types.tuples import ConsumerMessage
 
+from service.batches import corrupt
+from service.health import Health
+
 Fetched = Sequence[ConsumerRecord[bytes, bytes]]
 """What one fetch brought of one partition, in the order of the log."""
 
@@ -91,6 +94,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         For each message Faust makes four tasks, so as not to miss, while it waits, that its flow is suspended. And it
         counts messages where memory is taken by records.
         """
+        self.app.tell_corrupt()
         async for tp, message in super().getmany(timeout):
             read = self._read_offset[tp]
             is_next = read is None or message.offset >= read
@@ -133,6 +137,7 @@ class App(faust.App):  # type: ignore[misc]
     """A Faust application whose position is Postgres's."""
 
     commands_topic: str
+    health: Health
     positions: Positions
     has_room: Callable[[], bool]
     """Whether the agent takes records at once."""
@@ -150,6 +155,15 @@ class App(faust.App):  # type: ignore[misc]
 
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)
+
+    def tell_corrupt(self) -> None:
+        """Say in /readyz which partitions of ours stand before a batch whose checksum is wrong."""
+        assigned = self.assigned() if corrupt else frozenset()
+        words = [said for (topic, n), said in corrupt.items() if topic == self.commands_topic and n in assigned]
+        if words:
+            self.health.problem("log", "; ".join(words))
+        else:
+            self.health.well("log")
 
     def assigned(self) -> frozenset[int]:
         """The partitions of the commands topic that are ours at the moment."""

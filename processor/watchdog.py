@@ -16,7 +16,7 @@ from processor.settings import ProcessorSettings
 from processor.transport import App
 from service.errors import StalledError
 from service.health import Health
-from service.kafka import reader
+from service.kafka import commands_reader
 from service.logs import logger
 from service.postgres import Connection, connect
 from service.sql import statements
@@ -53,7 +53,7 @@ class Watchdog:
         self._moved_at = time.monotonic()
         async with (
             await connect(self._settings, "allocations-watchdog") as connection,
-            reader(self._settings) as consumer,
+            commands_reader(self._settings) as consumer,
         ):
             self._health.well("watchdog")
             await self._look_often(connection, consumer)

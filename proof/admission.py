@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer
-
 from processor.tables import take_tables
 from proof.checkpoint_file import Checkpoint
 from proof.progress import Progress
@@ -18,7 +16,7 @@ from proof.snapshot import pruned, watermarks
 from proof.starts import PRUNED, check_heads, check_not_pruned, check_tables
 from proof.streams import Bounds
 from service.errors import OperatorError
-from service.kafka import admin, describe_all
+from service.kafka import Consumers, admin, describe_all
 from service.log_checks import LogIdentity, check_positions, check_topics, load_identity
 from service.migrations import check_migrations
 from service.postgres import Connection
@@ -66,7 +64,7 @@ async def identify(settings: ServiceSettings, connection: Connection) -> LogIden
 async def begin(
     settings: ServiceSettings,
     connection: Connection,
-    consumer: AIOKafkaConsumer,
+    consumers: Consumers,
     log: Bounds,
     checkpoint: Checkpoint | None,
     file: Path | None,
@@ -83,7 +81,7 @@ async def begin(
         )
     if not tables.begun:
         if file:
-            await restore(settings, file, consumer, progress)
+            await restore(settings, file, consumers, progress)
         else:
             await _begin_with_nothing(connection, log)
         return
@@ -92,7 +90,7 @@ async def begin(
         await check_heads(checkpoint, connection)
     else:
         await check_not_pruned(connection)
-    await check_positions(settings, connection, consumer, log, may_be_older=True)
+    await check_positions(settings, connection, consumers, log, may_be_older=True)
     await connection.execute(_SQL["forget_identity"])
 
 

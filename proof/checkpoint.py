@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 
-from processor.outbox import Outbox, outboxes
+from processor.outbox import Outbox, dead_letters_of, events_of
 from proof.checkpoint_file import Checkpoint, CheckpointWriter, Mark, Part, writing
 from proof.known import known_log
 from proof.progress import Progress
@@ -24,7 +24,7 @@ from proof.snapshot import Snapshot, snapshot
 from proof.streams import Bounds, bounds, open_stream
 from schemas.records import Position, position_of
 from service.errors import OperatorError
-from service.kafka import last_sources, reader
+from service.kafka import consuming, last_sources
 from service.log_checks import LogIdentity, check_positions
 from service.postgres import connect
 from service.settings import ServiceSettings
@@ -51,10 +51,11 @@ async def take_checkpoint(settings: ServiceSettings, file: Path, progress: Progr
     identity = await known_log(settings, "allocations-checkpoint")
     partitions = range(identity.partitions)
     async with AsyncExitStack() as stack:
-        consumer = await stack.enter_async_context(reader(settings))
+        consumers = await stack.enter_async_context(consuming(settings))
+        consumer = consumers.published
         async with await connect(settings, "allocations-checkpoint") as connection:
-            await check_positions(settings, connection, consumer, partitions)
-        boxes = outboxes(settings.topics)
+            await check_positions(settings, connection, consumers, partitions)
+        boxes = [events_of(settings.topics), dead_letters_of(settings.topics)]
         before = [await bounds(consumer, box.topic, partitions) for box in boxes]
         tables = await stack.enter_async_context(snapshot(settings, "allocations-checkpoint"))
         checkpoint = await _describe(identity, consumer, boxes, before, tables)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from processor.batch import Read
-from processor.outbox import Outbox
+from processor.outbox import dead_letter_copy, dead_letter_stub, event_record
 from proof.chain import Chain
 from proof.differences import Difference, Report, columns_differ
 from proof.expected import Expected, Part
@@ -14,10 +14,11 @@ from proof.fold import Fold
 from proof.progress import Progress
 from proof.published import Publications
 from proof.snapshot import Rows, Snapshot, StoredRow
-from proof.streams import Published, Stream, read_again
+from proof.streams import TOGETHER_BYTES, Published, Stream, bytes_of, read_again
 from proof.verdicts import verdict_problem
 from schemas.commands import Command
 from schemas.records import Position
+from schemas.topics import Topics
 
 PART_OFFSETS: Final = 2000
 
@@ -36,44 +37,41 @@ class Sources:
 
 
 class PartitionCheck:
-    """`event` and `dead_letter` render what should have been published."""
-
     def __init__(
         self,
         sources: Sources,
         snapshot: Snapshot,
         fold: Fold,
-        event: Outbox,
-        dead_letter: Outbox,
-        topic: str,
+        topics: Topics,
         partitions: int,
         report: Report,
     ) -> None:
         self._sources = sources
         self._snapshot = snapshot
         self._fold = fold
-        self._event = event
-        self._dead_letter = dead_letter
-        self._topic = topic
+        self._topics = topics
         self._partitions = partitions
         self._report = report
 
     async def run(self, progress: Progress) -> None:
-        start, beyond = self._sources.start, self._sources.beyond
-        for first in range(start, beyond, PART_OFFSETS):
+        first, beyond = self._sources.start, self._sources.beyond
+        while first < beyond:
             end = min(first + PART_OFFSETS, beyond)
-            await self._check_part(first, end)
+            records = await self._sources.commands.before(end)
+            if sum(map(bytes_of, records)) >= TOGETHER_BYTES:
+                end = records[-1].offset + 1
+            await self._check_part(records, first, end)
             progress.advance(end - first)
+            first = end
         self._sources.chain.end()
 
-    async def _check_part(self, first: int, beyond: int) -> None:
+    async def _check_part(self, records: list[Published], first: int, beyond: int) -> None:
         sources = self._sources
         rows = await self._snapshot.rows(sources.partition, first, beyond)
-        records = await sources.commands.before(lambda record: record.offset < beyond)
         reads = {record.offset: read_again(record, self._partitions) for record in records}
         events = await sources.events.before(beyond)
         dead_letters = await sources.dead_letters.before(beyond)
-        part = Part(self._fold, self._topic, sources.partition, reads.values())
+        part = Part(self._fold, self._topics.commands, sources.partition, reads.values())
         for offset in range(first, beyond):
             expected = self._check_row(part, offset, reads.get(offset), rows, events.get(offset))
             if expected is not None:
@@ -138,14 +136,22 @@ class PartitionCheck:
     ) -> None:
         sources, row, letter = self._sources, expected.row, expected.dead_letter
         digest = stored.hash if stored else expected.digest
-        event = self._event.render(row.partition, (offset, row.event, row.facts, digest)) if row.event else None
-        sources.events.check(offset, events.get(offset), event)
-        columns = ("key", "value", "header_names", "header_values", "reason")
-        copy = letter and self._dead_letter.render(row.partition, (offset, *(letter[name] for name in columns)))
-        sources.dead_letters.check(offset, dead_letters.get(offset), copy)
+        event = row.event and event_record(self._topics, row.partition, offset, row.event, row.facts, digest)
+        sources.events.check(offset, events.get(offset), *([event] if event else []))
+        sources.dead_letters.check(offset, dead_letters.get(offset), *self._letters(row.partition, offset, letter))
+
+    def _letters(self, partition: int, offset: int, letter: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        """The two records as which a dead letter may be published."""
+        if letter is None:
+            return []
+        copied, stubbed = ("reason", "key", "value", "header_names", "header_values"), ("reason", "key", "value")
+        return [
+            dead_letter_copy(self._topics, partition, offset, *(letter[name] for name in copied)),
+            dead_letter_stub(self._topics, partition, offset, *(letter[name] for name in stubbed)),
+        ]
 
     def _say(self, table: str, offset: int, words: str, allocation_id: str | None) -> None:
-        position = Position(self._topic, self._sources.partition, offset)
+        position = Position(self._topics.commands, self._sources.partition, offset)
         self._report(Difference(table, str(position), words, allocation_id))
 
 

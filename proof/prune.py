@@ -22,7 +22,7 @@ from proof.snapshot import pruned, watermarks
 from proof.starts import check_heads, check_log, check_tables, read_whole
 from proof.streams import bounds
 from service.errors import OperatorError
-from service.kafka import admin, reader
+from service.kafka import admin, consuming
 from service.postgres import KEYED, Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
@@ -65,10 +65,10 @@ async def prune(settings: ServiceSettings, file: Path, progress: Progress, *, lo
 async def _check(settings: ServiceSettings, connection: Connection, checkpoint: Checkpoint) -> dict[int, int]:
     """Everything that must fit before anything is deleted; gives the log's starts."""
     topics, partitions = settings.topics, range(checkpoint.partitions)
-    async with reader(settings) as consumer:
-        log, events, letters = [
-            await bounds(consumer, topic, partitions) for topic in (topics.commands, topics.events, topics.dead_letters)
-        ]
+    async with consuming(settings) as consumers:
+        log = await bounds(consumers.commands, topics.commands, partitions)
+        events = await bounds(consumers.published, topics.events, partitions)
+        letters = await bounds(consumers.published, topics.dead_letters, partitions)
     check_log(checkpoint, topics, log, events, letters)
     check_tables(checkpoint, await watermarks(connection), await pruned(connection))
     await check_heads(checkpoint, connection)

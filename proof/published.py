@@ -59,18 +59,19 @@ class Publications:
             if self._is_next(record, position_of(record.headers, self._header)) and self._last >= beyond:
                 self._say(record, f"is of {self._position(self._last, record)}, which the journal does not have")
 
-    def check(self, offset: int, record: Published | None, expected: Mapping[str, Any] | None) -> None:
-        """Compare the record of one command with the arguments of `send` that it was made with."""
-        if expected is None:
+    def check(self, offset: int, record: Published | None, *expected: Mapping[str, Any]) -> None:
+        """Compare the record of one command with the arguments of `send` that it may have been made with."""
+        if not expected:
             if record is not None:
                 self._say(record, f"is of {self._position(offset, record)}, of which nothing is to be published")
         elif record is not None:
-            if words := record_differs(record, expected):
-                self._say(record, words)
+            differences = [record_differs(record, each) for each in expected]
+            if all(differences):
+                self._say(record, differences[0])
         elif self._beyond or self._last > offset:
-            position = Position(self._commands, expected["partition"], offset)
+            position = Position(self._commands, expected[0]["partition"], offset)
             words = "was not published, and later ones were"
-            self._report(Difference(self._topic, str(position), words, _text(expected["key"]) or None))
+            self._report(Difference(self._topic, str(position), words, _text(expected[0]["key"]) or None))
         else:
             self.not_yet += 1
 

@@ -28,7 +28,7 @@ from proof.streams import Bounds, bounds, open_stream
 from proof.tail import decide_rest
 from schemas.topics import Topics
 from service.errors import OperatorError
-from service.kafka import last_sources, reader
+from service.kafka import consuming, last_sources
 from service.postgres import KEYED, Connection, connect
 from service.settings import ServiceSettings
 
@@ -65,12 +65,13 @@ async def rebuild(
         await admission.keep_others_away(connection)
         identity = await admission.identify(settings, connection)
         checkpoint = read_whole(file, identity, progress) if file else None
-        commands, events = [await stack.enter_async_context(reader(settings)) for _ in range(2)]
+        consumers = await stack.enter_async_context(consuming(settings))
+        commands, events = consumers.commands, consumers.published
         log = await bounds(commands, topics.commands, range(identity.partitions))
         published = await bounds(events, topics.events, log)
         if checkpoint:
             check_log(checkpoint, topics, log, published, await bounds(events, topics.dead_letters, log))
-        await admission.begin(settings, connection, commands, log, checkpoint, file, progress, resume=resume)
+        await admission.begin(settings, connection, consumers, log, checkpoint, file, progress, resume=resume)
         ends = {partition: end for partition, (_, end) in log.items()}
         decided = await _decided(events, topics, ends)
         begun = checkpoint.marks if checkpoint else {}

@@ -10,7 +10,7 @@ from typing import Final
 from processor import tables
 from processor.batch import Batch, Read, wanted
 from processor.journal import JournalRow
-from processor.outbox import outboxes
+from processor.outbox import event_record
 from proof.facts import recorded_facts
 from proof.progress import Progress
 from proof.published import Publications, record_differs
@@ -46,18 +46,19 @@ class Refill:
         self._partitions = partitions
         self._records = records
         self._publications = publications
-        self._render = outboxes(topics)[0].render
         self._recorded = Recorded()
 
     async def run(self, start: int, beyond: int, progress: Progress) -> None:
-        for first in range(start, beyond, PART_RECORDS):
-            end = min(first + PART_RECORDS, beyond)
-            await self._fill(first, end)
+        first = start
+        while first < beyond:
+            records = await self._records.before(min(first + PART_RECORDS, beyond))
+            end = records[-1].offset + 1 if records else min(first + PART_RECORDS, beyond)
+            await self._fill(records, first, end)
             progress.advance(end - first)
+            first = end
 
-    async def _fill(self, first: int, beyond: int) -> None:
+    async def _fill(self, records: list[Published], first: int, beyond: int) -> None:
         """One commit."""
-        records = await self._records.before(lambda record: record.offset < beyond)
         events = await self._publications.before(beyond)
         reads = [read_again(record, self._partitions) for record in records]
         if [each.record.offset for each in reads] != list(range(first, beyond)):
@@ -90,7 +91,9 @@ class Refill:
             return "" if event is None else "it has an event, and changes nothing"
         if event is None:
             return _NO_EVENT
-        return record_differs(event, self._render(self._partition, (row.offset, row.event, row.facts, digest)))
+        return record_differs(
+            event, event_record(self._topics, self._partition, row.offset, row.event, row.facts, digest)
+        )
 
 
 def _replay_on_accounts(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from aiokafka import AIOKafkaConsumer
 
 from processor.rows import ALLOCATION_COLUMNS
 from proof.checkpoint_file import Checkpoint, Part, reading
 from proof.progress import Progress
 from proof.snapshot import PATIENT
+from service.kafka import Consumers
 from service.log_checks import check_positions
 from service.postgres import Connection, connect
 from service.settings import ServiceSettings
@@ -27,14 +27,14 @@ _PROOF: Final = statements("proof")
 _PROCESSOR: Final = statements("processor")
 
 
-async def restore(settings: ServiceSettings, file: Path, consumer: AIOKafkaConsumer, progress: Progress) -> None:
+async def restore(settings: ServiceSettings, file: Path, consumers: Consumers, progress: Progress) -> None:
     """One transaction. Raises OperatorError when the file is damaged, or is of a log that was created again."""
     async with await connect(settings, "allocations-rebuild", PATIENT) as connection, connection.transaction():
         with reading(file, progress) as checkpoint:
             await _insert_watermarks(connection, checkpoint.checkpoint)
             for part, rows in checkpoint:
                 await _insert(connection, part, rows)
-        await check_positions(settings, connection, consumer, checkpoint.checkpoint.marks, may_be_older=True)
+        await check_positions(settings, connection, consumers, checkpoint.checkpoint.marks, may_be_older=True)
 
 
 async def _insert_watermarks(connection: Connection, checkpoint: Checkpoint) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -15,6 +15,8 @@ from service.kafka import go_to
 
 POLL_MS: Final = 20
 SILENT_SECONDS: Final = 30.0
+TOGETHER_BYTES: Final = 16 * 1024 * 1024
+"""Of records that are worked on together; the one that reaches it is the last."""
 
 Published: TypeAlias = ConsumerRecord[bytes, bytes]
 Bounds: TypeAlias = Mapping[int, tuple[int, int]]
@@ -41,11 +43,13 @@ class Stream:
         """What `head` gave."""
         return self._buffer.popleft()
 
-    async def before(self, is_before: Callable[[Published], bool]) -> list[Published]:
-        """The next records, up to the first that is not before."""
+    async def before(self, offset: int) -> list[Published]:
+        """The next records before an offset; fewer when they are large, and one at least, where there is one."""
         taken: list[Published] = []
-        while (head := await self.head()) is not None and is_before(head):
+        size = 0
+        while size < TOGETHER_BYTES and (head := await self.head()) is not None and head.offset < offset:
             taken.append(self.take())
+            size += bytes_of(head)
         return taken
 
     async def _fill(self) -> None:
@@ -62,6 +66,12 @@ class Stream:
                     f"{self._where.topic}/{self._where.partition} gave nothing from offset {position} "
                     f"for {SILENT_SECONDS:.0f} s, and it ends at {self._end}"
                 )
+
+
+def bytes_of(record: Published) -> int:
+    """Of its key, value and headers."""
+    headers = sum(len(name) + len(content or b"") for name, content in record.headers or ())
+    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 def open_stream(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, end: int) -> Stream:

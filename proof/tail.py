@@ -14,7 +14,7 @@ from processor.policy import PolicySettings
 from proof.gaps import Gaps, load_gaps
 from proof.progress import Progress
 from proof.snapshot import PATIENT, watermarks
-from proof.streams import Published, Stream, read_again
+from proof.streams import TOGETHER_BYTES, Published, Stream, bytes_of, read_again
 from schemas.words import Verb
 from service.errors import OperatorError
 from service.kafka import go_to
@@ -48,12 +48,14 @@ async def decide_rest(
     go_to(consumer, where)
     streams = [Stream(consumer, each, start, ends[each.partition]) for each, start in where.items()]
     part: list[Published] = []
+    size = 0
     async for record in _in_log_order(streams):
         part.append(record)
-        if len(part) == PART_RECORDS:
+        size += bytes_of(record)
+        if len(part) == PART_RECORDS or size >= TOGETHER_BYTES:
             await _decide(connection, part, len(ends), policy, gaps, list_anew)
             progress.advance(len(part))
-            part = []
+            part, size = [], 0
     await _decide(connection, part, len(ends), policy, gaps, list_anew)
     progress.advance(len(part))
     return count, list(gaps.unfilled())

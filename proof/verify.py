@@ -14,7 +14,6 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer
 
 from processor.batch import Watermark
-from processor.outbox import outboxes
 from proof.accounts import check_accounts
 from proof.allocations import check_allocations
 from proof.chain import Chain, Heads
@@ -30,7 +29,7 @@ from proof.starts import PRUNED, Starts, beginning, check_log, check_tables, rea
 from proof.streams import Bounds, bounds, open_stream
 from schemas.topics import Topics
 from service.errors import OperatorError
-from service.kafka import reader
+from service.kafka import commands_reader, reader
 from service.postgres import connect
 from service.settings import ServiceSettings
 
@@ -71,8 +70,9 @@ async def verify(
     async with AsyncExitStack() as stack:
         fold = stack.enter_context(closing(Fold()))
         tables = await stack.enter_async_context(snapshot(settings, "allocations-verify"))
-        consumers = [await stack.enter_async_context(reader(settings)) for _ in range(3)]
-        log = await _look(settings, consumers[0], identity.partitions)
+        levels = commands_reader(settings), reader(settings), reader(settings)
+        consumers = [await stack.enter_async_context(each) for each in levels]
+        log = await _look(settings, consumers[0], consumers[1], identity.partitions)
         starts = await _starts(checkpoint, settings.topics, log, tables)
         if file:
             _begin_with(file, fold, progress)
@@ -104,13 +104,15 @@ async def _starts(checkpoint: Checkpoint | None, topics: Topics, log: _Log, tabl
     return starts
 
 
-async def _look(settings: ServiceSettings, consumer: AIOKafkaConsumer, partitions: int) -> _Log:
+async def _look(
+    settings: ServiceSettings, commands: AIOKafkaConsumer, published: AIOKafkaConsumer, partitions: int
+) -> _Log:
     topics, numbers = settings.topics, range(partitions)
-    events = await bounds(consumer, topics.events, numbers)
-    dead_letters = await bounds(consumer, topics.dead_letters, numbers)
+    events = await bounds(published, topics.events, numbers)
+    dead_letters = await bounds(published, topics.dead_letters, numbers)
     async with await connect(settings, "allocations-verify") as connection:
         now = await watermarks(connection)
-    return _Log(await bounds(consumer, topics.commands, numbers), events, dead_letters, now)
+    return _Log(await bounds(commands, topics.commands, numbers), events, dead_letters, now)
 
 
 class _Verification:
@@ -186,14 +188,11 @@ class _Verification:
         )
 
     async def _check(self, sources: Sources, progress: Progress) -> None:
-        event, dead_letter = outboxes(self._topics)
         check = PartitionCheck(
             sources=sources,
             snapshot=self._tables,
             fold=self._fold,
-            event=event,
-            dead_letter=dead_letter,
-            topic=self._topics.commands,
+            topics=self._topics,
             partitions=len(self._log.commands),
             report=self._report,
         )

@@ -15,9 +15,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from replay.capture_file import Source
 from replay.captured import Captured
-from schemas.records import Position
 from schemas.topics import Topics
-from service.batches import Unreadable
+from service.batches import content_of
 from service.errors import OperatorError, UnavailableError
 from service.kafka import admin, describe
 from service.settings import ServiceSettings
@@ -156,19 +155,13 @@ async def _note_ends(consumer: AIOKafkaConsumer, partitions: Mapping[TopicPartit
 
 
 def _captured(record: ConsumerRecord[bytes, bytes]) -> Captured:
-    """Raises OperatorError for what can not be decoded: a capture has every byte of a record, or the record not."""
-    if isinstance(record.value, Unreadable):
-        place = Position(record.topic, record.partition, record.offset)
-        raise OperatorError(
-            f"{place} can not be decoded: {record.value.reason}. Where that names a codec, install it (aiokafka's "
-            "extras snappy, lz4, zstd); otherwise capture the offsets around it"
-        )
+    """As it is, every byte. What can not be decoded is the batch at its first offset, and nothing at the others."""
     return Captured(
         record.partition,
         record.offset,
         record.timestamp,
         record.timestamp_type,
         record.key,
-        record.value,
+        content_of(record.value),
         tuple(record.headers),
     )

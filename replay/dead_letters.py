@@ -7,13 +7,10 @@ from typing import Any, Final
 
 import psycopg
 
-from schemas.fields import BODY_MAX_BYTES
-from schemas.records import NewerSchemaError, ParkedError, header_name, read_command
+from schemas.records import COMMAND_MAX_BYTES, NewerSchemaError, ParkedError, header_name, read_command
 from schemas.words import ParkReason
 from service.sql import statements
 
-COMMAND_MAX_BYTES: Final = BODY_MAX_BYTES
-"""No command is longer: it holds what a request may, and less."""
 SCANNED_AT_ONCE: Final = 100
 OPEN: Final = "open"
 BEGUN: Final = "begun"

@@ -7,7 +7,7 @@ from typing import Final, LiteralString
 from replay.dead_letters import Connection, RefusedError
 from replay.producer import producing
 from replay.retry import Retrier, Say
-from service.kafka import reader
+from service.kafka import commands_reader
 from service.migrations import check_migrations
 from service.postgres import connect
 from service.settings import ServiceSettings
@@ -36,6 +36,6 @@ async def retrying(settings: ServiceSettings, by: str, reason: str | None, say: 
     identity = await check_start(settings, claim=False)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(handling(settings))
-        consumer = await stack.enter_async_context(reader(settings))
+        consumer = await stack.enter_async_context(commands_reader(settings))
         producer = await stack.enter_async_context(producing(settings))
         yield Retrier(identity, connection, producer, consumer, by, reason, say)

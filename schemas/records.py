@@ -11,13 +11,19 @@ from pydantic import TypeAdapter, ValidationError
 from schemas import strict_json
 from schemas.commands import COMMAND_SCHEMA_VERSION, AnyCommand, Command
 from schemas.events import EVENT_SOURCE, AnyEvent, Event, Facts
+from schemas.fields import BODY_MAX_BYTES
 from schemas.topics import partition_of
 from schemas.words import ParkReason
 
 Headers = list[tuple[str, bytes | None]]
 
+COMMAND_MAX_BYTES: Final = BODY_MAX_BYTES
+"""No command is longer: it holds what a request may, and less."""
+
 _COMMAND: Final[TypeAdapter[AnyCommand]] = TypeAdapter(AnyCommand)
 _EVENT: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)
+_VERSION_FIELD: Final = b'"schemaVersion"'
+"""Every command of every version has it. To look for it is a thousandth of the work of reading large JSON."""
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -78,8 +84,12 @@ def decode_command(key: bytes | None, value: bytes | None, partition: int, parti
 
 def read_command(value: bytes | None) -> Command:
     """The command that a value is, whatever its key and partition. Raises ParkedError, NewerSchemaError."""
+    if value is not None and len(value) > COMMAND_MAX_BYTES:
+        raise ParkedError(ParkReason.NOT_A_COMMAND, f"no command has {len(value)} bytes")
+    if value is None or _VERSION_FIELD not in value:
+        raise ParkedError(ParkReason.NOT_A_COMMAND, "it says no schemaVersion")
     try:
-        document = strict_json.loads(value or b"")
+        document = strict_json.loads(value)
     except strict_json.NotJsonError as error:
         raise ParkedError(ParkReason.NOT_A_COMMAND, str(error)) from error
     if isinstance(document, dict):
@@ -170,6 +180,18 @@ def sendable(headers: Iterable[tuple[str, bytes | None]]) -> Headers:
 
 def dead_letter_headers(headers: Headers, position: Position, reason: ParkReason) -> Headers:
     return [*headers, ("dead-letter-position", str(position).encode()), ("dead-letter-reason", reason.encode())]
+
+
+def stub_headers(position: Position, reason: ParkReason, value_bytes: int | None, digest: bytes | None) -> Headers:
+    """Headers of a dead letter whose bytes are in the table only: the size and the SHA-256 are those of its value."""
+    headers = [*dead_letter_headers([], position, reason), ("dead-letter-stub", b"too large")]
+    if value_bytes is None or digest is None:
+        return headers
+    return [
+        *headers,
+        ("dead-letter-value-bytes", str(value_bytes).encode()),
+        ("dead-letter-value-sha256", digest.hex().encode()),
+    ]
 
 
 def position_of(headers: Any, header: str) -> Position | None:

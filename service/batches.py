@@ -1,36 +1,71 @@
-"""Records that aiokafka can not decode, given to us instead of raised.
+"""What consumers are given of a batch: one record for each of its offsets, whatever a foreign client put into it.
 
-A foreign client can append what the broker takes and aiokafka does not: a header whose name is no UTF-8, a codec that
-is not installed. aiokafka then raises, without saying where, at each read of any partition, for ever. Here such a batch
-is decoded once more with names as bytes (surrogate escapes); the rest that is still undecodable becomes one
-`Unreadable`, so that its partition halts there and the others go on (decision 14).
+A foreign client can append what the broker takes and aiokafka does not decode, or not without taking all memory: a
+header whose name is no UTF-8, a gigabyte that was compressed to a megabyte, records that are numbered otherwise than
+their offsets. aiokafka then raises, without saying where, at each read of any partition, for ever. And it passes over
+the markers of transactions, whose offsets would be gaps in the journal. Here (decisions 2 and 14)
 
-This replaces one name in `aiokafka.consumer.fetcher`, for every consumer of the process.
+- a batch is decompressed within a bound (`service/codecs.py`), and a fetch ends early when it has brought enough;
+- a batch that is not decoded is decoded once more, with the names of headers as bytes (surrogate escapes);
+- every offset that has no record even then has one whose value is `Undecodable`;
+- a control record is a record like any other for consumers that read uncommitted;
+- a batch whose checksum is wrong on the broker's disk is said and read again after a pause; other partitions go on.
+
+This replaces three names in `aiokafka.consumer.fetcher`, for every consumer of the process.
 `tests/service/test_batches.py` fails when an upgrade changes what it leans on.
 """
 
+import asyncio
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record import memory_records
-from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.util import decode_varint_py
+
+from service.codecs import BATCH_MAX_BYTES, decompress
+from service.logs import logger
+
+FETCH_MAX_BYTES: Final = 8 * 1024 * 1024
+"""What was decompressed of one partition's fetch; the batch that reaches it is the last one."""
+CORRUPT_PAUSE_SECONDS: Final = 5.0
 
 LENGTH_AT: Final = 8
 LENGTH_BYTES: Final = 4
+MAGIC_AT: Final = 16
+MAGIC: Final = 2
+CODEC_AT: Final = 22
+CODEC_MASK: Final = 0x07
+HEADER_BYTES: Final = 61
+
+corrupt: Final[dict[TopicPartition, str]] = {}
+"""Partitions that stand before a batch whose checksum is wrong, with words about it."""
+
+_log = logger("batches")
 
 
-class Unreadable(bytes):
-    """The value of a record that stands for an undecodable rest of a batch; `reason` says what was wrong."""
+class Undecodable(bytes):
+    """The value of a record that stands for an offset whose batch can not be decoded there.
+
+    The first such offset of a batch has the batch's bytes, as they are on the broker's disk; the others have none.
+    """
 
     reason: str
 
     @classmethod
-    def because(cls, error: Exception) -> "Unreadable":
-        value = cls()
-        value.reason = f"{type(error).__name__}: {error}"
+    def because(cls, reason: str, batch: bytes) -> "Undecodable":
+        value = cls(batch)
+        value.reason = reason
         return value
+
+
+def content_of(value: bytes | None) -> bytes | None:
+    """What is to be kept of a record's value."""
+    return (bytes(value) or None) if isinstance(value, Undecodable) else value
 
 
 class _Buffer(bytearray):
@@ -60,33 +95,63 @@ class Patient(_DefaultRecordBatchPy):  # type: ignore[misc]
 class _Batch:
     """One of aiokafka's batches, and its bytes."""
 
-    def __init__(self, theirs: Any, raw: memoryview) -> None:
+    def __init__(self, theirs: Any, raw: memoryview, fetched: "_Batches") -> None:
         self._theirs = theirs
         self._raw = raw
+        self._fetched = fetched
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._theirs, name)
+
+    @property
+    def is_control_batch(self) -> bool:
+        return bool(self._theirs.is_control_batch) and not self._fetched.shows_control
 
     def __next__(self) -> Any:
         return next(self._theirs)
 
     def __iter__(self) -> Iterator[Any]:
-        try:
-            return iter(list(self._theirs))
-        except Exception:  # noqa: BLE001 - whatever it is, the batch is looked at once more
-            return self._once_more()
+        return self._records() if self._raw[MAGIC_AT] >= MAGIC else iter(self._theirs)
 
-    def _once_more(self) -> Iterator[Any]:
-        batch = Patient(self._raw)
-        offset = batch.base_offset
+    def _records(self) -> Iterator[Any]:
+        offset, end = self._theirs.base_offset, self._theirs.next_offset
         try:
-            for record in batch:
-                yield record
-                offset = record.offset + 1
+            plain = self._plain()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be skipped
-            yield _DefaultRecordPy(
-                offset, batch.max_timestamp, batch.timestamp_type, None, Unreadable.because(error), []
-            )
+            yield from self._undecodable(offset, end, str(error))
+            return
+        reason = ""
+        for decoder in (DefaultRecordBatch, Patient) if plain is self._raw else (Patient,):
+            try:
+                for record in islice(decoder(plain), offset - self._theirs.base_offset, None):
+                    if record.offset != offset or offset == end:
+                        raise ValueError(f"a record says that its offset is {record.offset}, and {offset} is next")
+                    yield record
+                    offset += 1
+                if offset == end:
+                    return
+                reason = "it has fewer records than offsets"
+            except Exception as error:  # noqa: BLE001 - whatever it is, the batch is looked at once more
+                reason = f"{type(error).__name__}: {error}"
+        yield from self._undecodable(offset, end, reason)
+
+    def _plain(self) -> bytes | memoryview:
+        """The batch as if it had not been compressed. Raises CodecError."""
+        if not (codec := self._raw[CODEC_AT] & CODEC_MASK):
+            return self._raw
+        self._fetched.decompressed += BATCH_MAX_BYTES
+        records = decompress(codec, bytes(self._raw[HEADER_BYTES:]))
+        self._fetched.decompressed += len(records) - BATCH_MAX_BYTES
+        header = bytearray(self._raw[:HEADER_BYTES])
+        header[CODEC_AT] &= ~CODEC_MASK
+        return bytes(header) + records
+
+    def _undecodable(self, first: int, end: int, reason: str) -> Iterator[Any]:
+        """One record for each offset, but for those before what was asked for."""
+        batch = Patient(self._raw[:HEADER_BYTES])
+        for offset in range(max(first, self._fetched.start), end):
+            value = Undecodable.because(reason, bytes(self._raw) if offset == first else b"")
+            yield _DefaultRecordPy(offset, batch.max_timestamp, batch.timestamp_type, None, value, [])
 
 
 class _Batches:
@@ -95,12 +160,15 @@ class _Batches:
     def __init__(self, raw: bytes) -> None:
         self._theirs = memory_records.MemoryRecords(raw)
         self._rest = memoryview(raw)
+        self.decompressed = 0
+        self.shows_control = False
+        self.start = 0
 
     def size_in_bytes(self) -> int:
         return int(self._theirs.size_in_bytes())
 
     def has_next(self) -> bool:
-        return bool(self._theirs.has_next())
+        return self.decompressed < FETCH_MAX_BYTES and bool(self._theirs.has_next())
 
     def next_batch(self) -> _Batch | None:
         theirs = self._theirs.next_batch()
@@ -109,7 +177,44 @@ class _Batches:
         after = LENGTH_AT + LENGTH_BYTES
         end = after + int.from_bytes(self._rest[LENGTH_AT:after], "big")
         raw, self._rest = self._rest[:end], self._rest[end:]
-        return _Batch(theirs, raw)
+        return _Batch(theirs, raw, self)
+
+
+class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """Ends before a batch whose checksum is wrong, where aiokafka's raises and loses what other partitions had."""
+
+    _records: _Batches
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._records.shows_control = self._isolation_level == fetcher.READ_UNCOMMITTED
+        self._records.start = self.next_fetch_offset
+        self.corrupt = ""
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except CorruptRecordException as error:
+            self.corrupt = str(error)
+            raise StopIteration from None
+
+
+class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
+    """Pauses a partition before a batch whose checksum is wrong."""
+
+    def _update_position(self) -> None:
+        super()._update_position()
+        where, records = self._topic_partition, self._partition_records
+        if not records.corrupt:
+            corrupt.pop(where, None)
+            return
+        corrupt[where] = f"{where.topic}/{where.partition} from offset {records.next_fetch_offset}: {records.corrupt}"
+        _log.error("corrupt_batch", error=corrupt[where], retry_seconds=CORRUPT_PAUSE_SECONDS)
+        state = self._assignment.state_value(where)
+        state.pause()
+        asyncio.get_running_loop().call_later(CORRUPT_PAUSE_SECONDS, state.resume)
 
 
 fetcher.MemoryRecords = _Batches
+fetcher.PartitionRecords = _PartitionRecords
+fetcher.FetchResult = _FetchResult

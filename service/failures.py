@@ -37,7 +37,6 @@ _PASSING_STATES: Final = frozenset(
 )
 
 _LASTING_KAFKA: Final = (
-    kafka.CorruptRecordException,
     kafka.IllegalArgumentError,
     kafka.IllegalStateError,
     kafka.IncompatibleBrokerVersion,

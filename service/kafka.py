@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -52,7 +52,7 @@ async def reader(
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of no group: it reads what it is told to, commits nothing, and sees committed records only.
 
-    On the commands topic that is every record: nobody writes it in a transaction (decision 7).
+    For events and dead letters; `commands_reader` is for the commands topic.
     """
     consumer = AIOKafkaConsumer(
         **settings.kafka_options(),
@@ -68,6 +68,28 @@ async def reader(
         yield consumer
     finally:
         await consumer.stop()
+
+
+def commands_reader(settings: ServiceSettings) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
+    """A consumer for the commands topic, which sees every record and each partition to its end.
+
+    A transaction means nothing there: who writes in one is foreign, and nobody waits for its end (decision 7).
+    """
+    return reader(settings, "read_uncommitted")
+
+
+@dataclass(frozen=True)
+class Consumers:
+    """`commands` reads uncommitted, `published` committed: of events only what is certain counts."""
+
+    commands: AIOKafkaConsumer
+    published: AIOKafkaConsumer
+
+
+@asynccontextmanager
+async def consuming(settings: ServiceSettings) -> AsyncIterator[Consumers]:
+    async with commands_reader(settings) as commands, reader(settings) as published:
+        yield Consumers(commands, published)
 
 
 async def describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> ClusterFacts:

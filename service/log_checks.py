@@ -13,8 +13,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.records import Position
 from schemas.topics import Topics, required_settings
+from service.batches import content_of
 from service.errors import OperatorError
-from service.kafka import ClusterFacts, last_sources, read_at
+from service.kafka import ClusterFacts, Consumers, last_sources, read_at
 from service.logs import logger
 from service.settings import ServiceSettings
 
@@ -118,17 +119,17 @@ def warn_of_weak_topics(cluster: ClusterFacts) -> None:
 
 
 async def claim_identity(
-    connection: Connection, consumer: AIOKafkaConsumer, cluster: ClusterFacts, topics: Topics, partitions: int
+    connection: Connection, consumers: Consumers, cluster: ClusterFacts, topics: Topics, partitions: int
 ) -> LogIdentity:
     """Make an empty database the state of an empty log; whoever comes second finds it done.
 
     Of the events topic only what was committed counts: the relay of whoever came first may have begun (record 0014).
     """
-    for source in (await last_sources(consumer, topics.events, "ce_id", range(partitions))).values():
+    for source in (await last_sources(consumers.published, topics.events, "ce_id", range(partitions))).values():
         raise OperatorError(
             f"the database is empty, and topic {topics.events} is not: it has the event of {source}. {REBUILD}"
         )
-    starts = await _check_empty(consumer, topics.commands, partitions)
+    starts = await _check_empty(consumers.commands, topics.commands, partitions)
     async with connection.transaction():
         await connection.execute(
             "INSERT INTO log_identity (cluster_id, commands_topic, partitions) VALUES (%s, %s, %s) "
@@ -164,7 +165,7 @@ async def _check_empty(consumer: AIOKafkaConsumer, topic: str, partitions: int) 
 async def check_positions(
     settings: ServiceSettings,
     connection: Connection,
-    consumer: AIOKafkaConsumer,
+    consumers: Consumers,
     partitions: Iterable[int],
     *,
     may_be_older: bool = False,
@@ -174,18 +175,18 @@ async def check_positions(
     With `may_be_older`, what was published may be ahead of the tables.
     """
     topics, wanted = settings.topics, sorted(partitions)
-    sources = {} if may_be_older else await last_sources(consumer, topics.events, "ce_id", wanted)
+    sources = {} if may_be_older else await last_sources(consumers.published, topics.events, "ce_id", wanted)
     watermarks: dict[int, int] = dict(await (await connection.execute(_WATERMARKS, (wanted,))).fetchall())
     where = [TopicPartition(topics.commands, partition) for partition in wanted]
-    starts = {each.partition: start for each, start in (await consumer.beginning_offsets(where)).items()}
-    ends = {each.partition: end for each, end in (await consumer.end_offsets(where)).items()}
+    starts = {each.partition: start for each, start in (await consumers.commands.beginning_offsets(where)).items()}
+    ends = {each.partition: end for each, end in (await consumers.commands.end_offsets(where)).items()}
     for partition in wanted:
         if partition not in watermarks:
             raise OperatorError(f"the database has no watermark for partition {partition}. {REBUILD}")
         _check_events(sources.get(partition), topics, partition, watermarks[partition])
         _check_bounds(topics, partition, starts[partition], watermarks[partition], ends[partition])
     readable = {partition: offset - 1 for partition, offset in watermarks.items() if offset > starts[partition]}
-    await _check_last_commands(connection, consumer, topics, readable)
+    await _check_last_commands(connection, consumers.commands, topics, readable)
     return watermarks
 
 
@@ -236,5 +237,5 @@ async def _check_last_commands(
 def is_same_record(value: bytes | None, command_id: str | None, dead_letter: bytes | None) -> bool:
     """Whether a record is the one that was journaled: by its command id, or byte for byte when it was parked."""
     if command_id is None:
-        return value == dead_letter
+        return content_of(value) == dead_letter
     return value is not None and f'"{command_id}"'.encode() in value.lower()

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from service.errors import UnavailableError
 from service.failures import is_passing
 from service.health import Health
-from service.kafka import admin, describe_all, reader
+from service.kafka import admin, consuming, describe_all
 from service.log_checks import (
     LogIdentity,
     check_positions,
@@ -47,8 +47,8 @@ async def check_start(settings: ServiceSettings, *, claim: bool) -> LogIdentity:
         if identity is None:
             if not claim:
                 raise UnavailableError("no processor has started on this database yet")
-            consumer = await stack.enter_async_context(reader(settings))
-            identity = await claim_identity(connection, consumer, cluster, topics, partitions)
+            consumers = await stack.enter_async_context(consuming(settings))
+            identity = await claim_identity(connection, consumers, cluster, topics, partitions)
         return identity
 
 
@@ -56,8 +56,8 @@ async def check_assignment(settings: ServiceSettings, partitions: Collection[int
     """The log and the tables belong together on these partitions; gives `next_offset` by partition."""
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(await connect(settings, "allocations-checks"))
-        consumer = await stack.enter_async_context(reader(settings))
-        return await check_positions(settings, connection, consumer, partitions)
+        consumers = await stack.enter_async_context(consuming(settings))
+        return await check_positions(settings, connection, consumers, partitions)
 
 
 async def when_possible(work: Callable[[], Awaitable[T]], health: Health, part: str) -> T:

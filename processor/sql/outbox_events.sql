@@ -1,4 +1,4 @@
-SELECT w.partition, w.next_offset, j."offset", j.event, j.facts, j.hash
+SELECT w.partition, w.next_offset, true, j."offset", j.event, j.facts, j.hash
 FROM unnest(%(partitions)s::int[], %(afters)s::bigint[]) AS seen (partition, after)
 JOIN watermark w USING (partition)
 LEFT JOIN LATERAL (

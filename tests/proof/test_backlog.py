@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from processor.batcher import BATCH_MAX_RECORDS
-from processor.relay import TRANSACTION_MAX_RECORDS
+from processor.outbox import RECORDS_AT_ONCE
 from schemas.records import position_of
 from tests.proof.conftest import differences, new_history, verify
 from tests.support.history import publish
@@ -23,7 +23,7 @@ async def test_a_full_topic_is_applied_as_if_it_had_come_slowly(system: System) 
     expected = defaultdict(list)
     for row in system.rows('SELECT partition, "offset" FROM journal WHERE event IS NOT NULL ORDER BY 1, 2'):
         expected[row["partition"]].append(row["offset"])
-    assert max(map(len, expected.values())) > TRANSACTION_MAX_RECORDS
+    assert max(map(len, expected.values())) > RECORDS_AT_ONCE
     assert 3 <= system.log("processor-0").read_text().count(f'"records":{BATCH_MAX_RECORDS},')
     found = defaultdict(list)
     for record in await system.records(system.topics.events, sum(map(len, expected.values()))):

@@ -26,7 +26,7 @@ PASSING_STATES = {
     *("F0000", "F0001"),
 }
 LASTING_KAFKA = {
-    *("CorruptRecordException", "IllegalArgumentError", "IllegalStateError", "IncompatibleBrokerVersion"),
+    *("IllegalArgumentError", "IllegalStateError", "IncompatibleBrokerVersion"),
     *("InvalidConfigurationError", "InvalidRequestError", "InvalidRequiredAcksError", "InvalidSessionTimeoutError"),
     *("InvalidTopicError", "InvalidTransactionTimeout", "KafkaConfigurationError", "KafkaProtocolError"),
     *("CorrelationIdError", "MessageSizeTooLargeError", "OffsetMetadataTooLargeError", "RecordListTooLargeError"),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 import psycopg
@@ -140,7 +140,7 @@ class System:
 
     async def caught_up(self, timeout_seconds: float = 30) -> None:
         """Until everything in the commands topic is in the journal."""
-        async with self.consumer() as consumer:
+        async with self.consumer("read_uncommitted") as consumer:
             where = [TopicPartition(self.topics.commands, partition) for partition in range(self.partitions)]
             ends = {each.partition: end for each, end in (await consumer.end_offsets(where)).items()}
         async with asyncio.timeout(timeout_seconds):
@@ -157,12 +157,14 @@ class System:
             await producer.stop()
 
     @asynccontextmanager
-    async def consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+    async def consumer(
+        self, isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
+    ) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.kafka,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            isolation_level="read_committed",
+            isolation_level=isolation_level,
         )
         await consumer.start()
         try:

@@ -1,4 +1,4 @@
-"""Background work of an ingress that fails of what nobody expected: the process lives, says it, and starts it again.
+"""Background work that fails of what nobody expected: the process lives, says it, and starts it again.
 
 A module that Python imports by itself at start lets each fail for as long as a file of its name is there.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bitgo.client import BitGo, reserve_body
+from schemas.words import Kind
 from tests.support.siege import answers
 from tests.support.system import System
 
@@ -31,34 +33,52 @@ if "ingress" in sys.orig_argv:
     breaking(aiokafka, "AIOKafkaConsumer", "end_offsets", "kafka")
     breaking(ingress.claims, "", "_prune", "pruning")
     ingress.claims.PRUNE_EVERY_SECONDS = 0.2
+if "processor" in sys.orig_argv:
+    import processor.rejections, processor.relay, processor.watchdog
+    breaking(processor.watchdog, "Watchdog", "_look", "watchdog")
+    breaking(processor.rejections, "", "_uncleared", "rejections")
+    breaking(processor.relay, "", "_events", "relay")
+    breaking(processor.relay, "", "_dead_letters", "dead letters")
 """
+PROCESSES = {"notifications": "ingress-0", "pruning": "ingress-0", "postgres": "ingress-0", "kafka": "ingress-0"}
+
+
+def process_of(task: str) -> str:
+    return PROCESSES.get(task, "processor-0")
 
 
 async def failed(system: System, task: str) -> None:
     """Until it has ended of an error that nobody expected, and was counted."""
     restarts = f'background_restarts_total{{kind="unexpected",task="{task}"}}'
     async with asyncio.timeout(15):
-        while not (await system.metrics("ingress-0")).get(restarts):
+        while not (await system.metrics(process_of(task))).get(restarts):
             await asyncio.sleep(0.1)
 
 
-async def says(system: System, status: int, part: str, task: str | None) -> None:
+async def says(system: System, process: str, status: int, part: str, task: str | None) -> None:
     """Until /readyz has this status, and names the task under a part of its document, or nowhere."""
     document: dict[str, object] = {}
     async with asyncio.timeout(15):
         while True:
-            found, document = await system.readyz("ingress-0")
+            found, document = await system.readyz(process)
             named = document.get(part) or {}
             if found == status and (task in named if task else not named):  # type: ignore[operator]
                 return
             await asyncio.sleep(0.1)
 
 
-async def lose_the_listener(system: System) -> None:
-    system.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE application_name = 'allocations-ingress-listen' AND datname = current_database()"
-    )
+async def provoke(system: System, bitgo: BitGo, task: str) -> None:
+    """Let the task do what is broken."""
+    if task in ("notifications", "relay", "dead letters"):
+        name = "allocations-ingress-listen" if task == "notifications" else "allocations-relay"
+        system.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = %s AND datname = current_database()",
+            name,
+        )
+    if task == "rejections":
+        reply = await bitgo.reserve(Kind.DEALLOCATION, reserve_body(Kind.DEALLOCATION))
+        assert "insufficient_balance" == reply.body["rejectionReason"]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +88,10 @@ async def lose_the_listener(system: System) -> None:
         ("pruning", 200, "degraded"),
         ("postgres", 503, "problems"),
         ("kafka", 503, "problems"),
+        ("watchdog", 503, "problems"),
+        ("rejections", 200, "degraded"),
+        ("relay", 503, "problems"),
+        ("dead letters", 503, "problems"),
     ],
 )
 async def test_given_an_unexpected_error_then_the_process_lives_and_starts_it_again(
@@ -76,18 +100,18 @@ async def test_given_an_unexpected_error_then_the_process_lives_and_starts_it_ag
     """Writes are answered throughout: by the poll without notifications, by notifications without the poll."""
     (tmp_path / "sitecustomize.py").write_text(BREAKING.format(folder=str(tmp_path)))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    process = process_of(task)
     await system.processor()
     async with await system.ingress() as bitgo:
         await answers(bitgo)
-        before = system.supervisor.pids()["ingress-0"]
+        before = system.supervisor.pids()[process]
         (tmp_path / task).touch()
-        if task == "notifications":
-            await lose_the_listener(system)
+        await provoke(system, bitgo, task)
         await failed(system, task)
-        await says(system, status, part, task)
+        await says(system, process, status, part, task)
         await answers(bitgo)
         (tmp_path / task).unlink()
-        await says(system, 200, part, None)
+        await says(system, process, 200, part, None)
         await answers(bitgo)
-        assert before == system.supervisor.pids()["ingress-0"]
+        assert before == system.supervisor.pids()[process]
         assert [] == system.ended

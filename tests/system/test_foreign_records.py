@@ -1,4 +1,4 @@
-"""What foreign clients of Kafka can append and aiokafka can not decode (decision 14): at most one partition stops."""
+"""What foreign clients of Kafka can append and aiokafka can not decode (decision 14): it stops nothing."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from replay.capture_file import reading
 from schemas.records import encode_command, header_name_bytes, key_of
 from schemas.topics import partition_of
 from schemas.words import Kind
+from service.codecs import BATCH_MAX_BYTES
 from tests.fuzz.batch import framed
 from tests.fuzz.run import CORPUS
 from tests.support.cli import run
-from tests.support.foreign import HEADER_BYTES, RefusedError, append, batch, sealed, snappy
+from tests.support.foreign import CODECS, HEADER_BYTES, SNAPPY, RefusedError, append, batch, compressed, sealed
 from tests.support.servers import Servers
 from tests.support.system import System, shared_system
 from tests.system.test_dead_letters import command
@@ -96,7 +97,11 @@ async def test_foreign_records_are_passed_over_by_the_start_checks_and_the_relay
     await append(system.kafka, system.topics.commands, partition_of(key, 8), [last])
     await system.caught_up()
     await system.supervisor.remove("processor-0")
-    foreign = [batch((None, None, [])), batch((b"key", b"junk", [(NAME, b"1")])), snappy(batch((b"key", b"junk", [])))]
+    foreign = [
+        batch((None, None, [])),
+        batch((b"key", b"junk", [(NAME, b"1")])),
+        compressed(batch((b"key", b"junk", [])), SNAPPY),
+    ]
     await append(system.kafka, system.topics.events, partition, foreign * 5)
     async with system.producer() as producer:
         await producer.send_and_wait(system.topics.events, b"", partition=partition, headers=[("ce_id", b"a/b/c")])
@@ -108,3 +113,39 @@ async def test_foreign_records_are_passed_over_by_the_start_checks_and_the_relay
     assert [b"allocations.AllocationReserved", b"allocations.AllocationCleared"] == [
         dict(record.headers)["ce_type"] for record in ours
     ]
+
+
+async def test_a_batch_of_every_codec_is_read(reached: Reached) -> None:
+    """Of what a foreign client compressed, too, a command is a command."""
+    system = reached.system
+    for codec in CODECS:
+        good = command()
+        key = key_of(good.allocation_id)
+        packed = compressed(batch((key, encode_command(good), [])), codec)
+        await append(system.kafka, system.topics.commands, partition_of(key, 8), [packed])
+        await system.caught_up()
+        [row] = system.rows("SELECT outcome, reason FROM journal WHERE command_id = %s", good.command_id)
+        assert ("refused", "not_found") == (row["outcome"], row["reason"])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+async def test_given_a_bomb_then_each_of_its_offsets_is_parked_and_the_partition_goes_on(
+    reached: Reached, codec: int, tmp_path: Path
+) -> None:
+    system, body = reached.system, reserve_body(Kind.ALLOCATION)
+    partition = partition_of(key_of(body["allocationId"]), 8)
+    bomb = compressed(batch((b"key", b"1", []), (b"key", bytes(BATCH_MAX_BYTES), []), (b"key", b"3", [])), codec)
+    first = await append(system.kafka, system.topics.commands, partition, [bomb])
+    answer = await reached.bitgo.reserve(Kind.ALLOCATION, body)
+    assert (200, "reserved") == (answer.status, answer.body["status"])
+    rows = system.rows(
+        'SELECT * FROM dead_letter WHERE partition = %s AND "offset" >= %s ORDER BY "offset"', partition, first
+    )
+    assert [first, first + 1, first + 2] == [row["offset"] for row in rows]
+    assert [("undecodable", None)] * 3 == [(row["reason"], row["key"]) for row in rows]
+    assert [bomb[61:], None, None] == [row["value"] and row["value"][61:] for row in rows]
+    shown = await run("dead-letters", "show", partition, first, "--postgres", system.database_url)
+    assert (0, True) == (shown.status, "undecodable" in shown.out), shown
+    with reading(await captured(system, tmp_path)) as capture:
+        found = {record.offset: record.value for record in capture if record.partition == partition}
+    assert [rows[0]["value"], None, None] == [found[first + n] for n in range(3)]

@@ -41,8 +41,10 @@ async def test_what_is_left_open_while_the_relay_lives_is_found(
     producers: list[AIOKafkaProducer] = []
 
     def kept(**options: Any) -> AIOKafkaProducer:
-        producers.append(AIOKafkaProducer(**options))
-        return producers[-1]
+        producer = AIOKafkaProducer(**options)
+        if options["transactional_id"].endswith("-relay"):
+            producers.append(producer)
+        return producer
 
     monkeypatch.setattr(relay, "AIOKafkaProducer", kept)
     await system.processor()

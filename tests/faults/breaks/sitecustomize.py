@@ -76,8 +76,8 @@ def skip_an_event() -> None:
 
     load = Outbox.load
 
-    async def skipping(self: Outbox, connection: Any, limit: int) -> Any:
-        news = await load(self, connection, limit)
+    async def skipping(self: Outbox, connection: Any) -> Any:
+        news = await load(self, connection)
         return replace(news, records=[record for record in news.records if not _is_due()])
 
     Outbox.load = skipping  # type: ignore[method-assign]
