@@ -22,7 +22,7 @@ class Hints:
 
     def first(self, partition: int, offset: int) -> "asyncio.Future[None]":
         """Done when the record at `offset` is said to be applied, at once if it was said already."""
-        if self._said.get(partition, 0) <= offset:
+        if self.said(partition) <= offset:
             return self.next(partition, offset)
         hint: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         hint.set_result(None)
@@ -44,6 +44,10 @@ class Hints:
                 hint = heapq.heappop(waiting)[2]
                 if not hint.done():
                     hint.set_result(None)
+
+    def said(self, partition: int) -> int:
+        """The `next_offset` that was said last, since the tables last said theirs."""
+        return self._said.get(partition, 0)
 
     def correct(self, next_offsets: Mapping[int, int]) -> None:
         """The tables say so: what was said before and goes beyond counts no more."""

@@ -53,6 +53,10 @@ class Outcomes:
         self._announced: dict[str, Sequence[Any] | None] = {}
         self.next_offsets: dict[int, int] = {}
 
+    def applied_before(self, partition: int) -> int:
+        """The offset up to which a partition is applied, as far as is known: read, or said since in a notification."""
+        return max(self.next_offsets.get(partition, 0), self._hints.said(partition))
+
     @contextmanager
     def expecting(self, command_id: str) -> Iterator[None]:
         """To be entered before the command is published: its outcome may come before its acknowledgement."""

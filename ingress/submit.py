@@ -73,7 +73,7 @@ class Submission:
         if self._publisher.is_stuck:
             raise unavailable("Kafka does not acknowledge; nothing was published")
         partition = self._publisher.partition_of(allocation_id)
-        if self.log_ends.get(partition, 0) - self._outcomes.next_offsets.get(partition, 0) > self._lag_max:
+        if self.log_ends.get(partition, 0) - self._outcomes.applied_before(partition) > self._lag_max:
             raise overloaded("the processors are behind")
 
     def expecting(self, command: Command) -> AbstractContextManager[None]:
