@@ -25,7 +25,7 @@ PENDING_MAX_RECORDS: Final = 2000
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
 LINGER_SECONDS: Final = 0.008
 RETRY_FIRST_SECONDS: Final = 0.1
-RETRY_MAX_SECONDS: Final = 5.0
+RETRY_MAX_SECONDS: Final = 1.0
 TRIES: Final = 2
 """Of a batch that failed of something that will not pass: the second is on a new connection."""
 
