@@ -14,6 +14,8 @@ from processor.machine import Allocation, State
 
 STATES_MAX: Final = 4096
 ACCOUNTS_MAX: Final = 4096
+CONTENDED_BATCHES: Final = 256
+"""For so many batches after a guard missed, the accounts of that batch are not cached."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -28,6 +30,15 @@ class RowCache:
         self._watermarks: dict[int, Watermark] = {}
         self._states: OrderedDict[str, State] = OrderedDict()
         self._accounts: OrderedDict[AccountKey, Account] = OrderedDict()
+        self._contended: dict[AccountKey, int] = {}
+        self._batches = 0
+
+    def missed(self, batch: Batch) -> None:
+        """A guard missed: another worker may be at work on the same accounts, and what is cached of them soon stale."""
+        self.clear()
+        if len(self._contended) > ACCOUNTS_MAX:
+            self._contended.clear()
+        self._contended |= dict.fromkeys(batch.accounts, self._batches + CONTENDED_BATCHES)
 
     def clear(self) -> None:
         self._watermarks.clear()
@@ -43,9 +54,20 @@ class RowCache:
         """Cache what a batch leaves. What follows may be decided on it before it is known to be committed: then the
         commit that follows misses its guards when this one failed.
         """
+        self._batches += 1
         self._watermarks.update(batch.watermarks)
         _renew(self._states, batch.states, STATES_MAX)
-        _renew(self._accounts, batch.accounts, ACCOUNTS_MAX)
+        _renew(
+            self._accounts,
+            {key: account for key, account in batch.accounts.items() if self._may_keep(key)},
+            ACCOUNTS_MAX,
+        )
+
+    def _may_keep(self, key: AccountKey) -> bool:
+        if self._contended.get(key, 0) > self._batches:
+            return False
+        self._contended.pop(key, None)
+        return True
 
     def tables(self, reads: Iterable[Read], wanted: Wanted) -> Tables | None:
         """What the records need, or None when some of it is not here.

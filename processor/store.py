@@ -55,7 +55,11 @@ class Store:
         """
         async with self._connected() as connection:
             self._cache.keep(batch)
-            await tables.commit(connection, batch)
+            try:
+                await tables.commit(connection, batch)
+            except OutdatedError:
+                self._cache.missed(batch)
+                raise
 
     def forget(self) -> None:
         """Load the next rows, whatever is cached."""
@@ -69,7 +73,6 @@ class Store:
                     self._connection = await self._connect()
                 yield self._connection
         except OutdatedError:
-            self.forget()
             raise
         except TimeoutError:
             await self.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processor import row_cache
+from processor import metrics, row_cache
 from processor.apply import Applier, GapError
 from processor.batch import Record
 from schemas.commands import FINISHES, Command
@@ -259,3 +259,15 @@ async def _outcome(servers: Any, template: str, work: list[Work]) -> list[Any]:
         for each in workers:
             await each.close()
         servers.drop(name)
+
+
+async def test_accounts_that_two_workers_share_are_loaded_instead_of_being_found_stale(
+    mine: Applier, theirs: Applier, log: Log
+) -> None:
+    account = str(uuid.uuid4())
+    before = metrics.OUTDATED._value.get()
+    for _ in range(20):
+        for partition, worker in ((0, mine), (1, theirs)):
+            asked = on(partition, account)
+            await worker([log.append(asked), log.append(finish(asked))])
+    assert 2 >= metrics.OUTDATED._value.get() - before
