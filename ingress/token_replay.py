@@ -29,19 +29,19 @@ _log = logger("ingress")
 
 
 class TokenReplay:
-    """TokenReplay the jti of tokens; the first to claim one has it, everybody after is refused."""
+    """Claims the jti of tokens; the first to claim one has it, everybody after is refused as a replay."""
 
     def __init__(self, database: Database, deadlines: Deadlines) -> None:
         self._database = database
         self._deadlines = deadlines
-        self._merged: Coalesced[tuple[bytes, float], bool] = Coalesced(self._claim_group, CLAIMS_MAX, LINGER_SECONDS)
+        self._coalesced: Coalesced[tuple[bytes, float], bool] = Coalesced(self._claim_group, CLAIMS_MAX, LINGER_SECONDS)
 
     async def claim(self, token: Token, deadline: float) -> bool:
         """False when the token was used before. Raises UnavailableError or TimeoutError when Postgres can not say."""
         if token.jti is None:
             return True
         jti_hash = hashlib.sha256(token.jti.encode("utf-8", "surrogatepass")).digest()
-        return await self._deadlines.wait(self._merged.ask((jti_hash, token.expires_at)), deadline)
+        return await self._deadlines.wait(self._coalesced.ask((jti_hash, token.expires_at)), deadline)
 
     async def _claim_group(self, group: Sequence[tuple[bytes, float]]) -> list[bool]:
         wanted = dict(reversed(group))

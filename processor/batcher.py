@@ -79,7 +79,7 @@ class Batcher:
         await self.room()
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Drop what is pending of partitions that are no longer ours, or whose records will come again."""
+        """Drop all that is known of partitions that were taken away from us, or given to us anew."""
         self._drop(partitions)
         for partition in partitions:
             self._rewound.pop(partition, None)

@@ -268,11 +268,16 @@ CREATE PROCEDURE commit_batch(changes jsonb, payloads text[]) LANGUAGE plpgsql A
 BEGIN
     PERFORM save_batch(changes);
     COMMIT;
-    -- A lost notification costs a poll: it neither waits for the disk, nor is it tried while the queue is nearly full.
-    PERFORM set_config('synchronous_commit', 'off', true);
-    IF pg_notification_queue_usage() < 0.9 THEN
-        PERFORM pg_notify((SELECT name FROM notification_channel), payload) FROM unnest(payloads) AS payload;
-    END IF;
+    -- A lost notification costs a poll: it neither waits for the disk, nor is it tried while the queue is nearly full, nor
+    -- is its failure the batch's.
+    BEGIN
+        PERFORM set_config('synchronous_commit', 'off', true);
+        IF pg_notification_queue_usage() < 0.9 THEN
+            PERFORM pg_notify((SELECT name FROM notification_channel), payload) FROM unnest(payloads) AS payload;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'no notification: %', SQLERRM;
+    END;
 END
 $$;
 COMMENT ON PROCEDURE commit_batch IS

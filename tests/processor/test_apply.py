@@ -233,14 +233,37 @@ def _hash(row: dict[str, Any], previous: bytes) -> bytes:
     return JournalRow(**columns, **ids).hash(previous)
 
 
-async def test_a_notification_that_fails_after_the_commit_loses_nothing(
-    mine: Applier, log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cause", ["a payload too long", "no right to read the channel"])
+async def test_a_notification_that_fails_is_not_the_batch_s_failure(
+    mine: Applier, connection: Connection, log: Log, database_url: str, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
-    """The error is that of the whole call; the batch comes again and is found applied, and the next one too."""
-    monkeypatch.setattr(tables, "notifications", lambda _batch: ["x" * 9000])
-    first, second = log.append(reserve()), log.append(reserve())
-    for record in (first, second):
-        with pytest.raises(psycopg.errors.InvalidParameterValue):
+    if cause == "a payload too long":
+        monkeypatch.setattr(tables, "notifications", lambda _batch: ["x" * 9000])
+    else:
+        await connection.execute("REVOKE SELECT ON notification_channel FROM CURRENT_USER")
+    for _ in range(2):
+        assert 1 == len((await mine([log.append(reserve())])).journal)
+    assert 2 == len(rows(database_url, "SELECT 1 FROM journal"))
+
+
+FAILS_AFTER_THE_COMMIT = """
+    CREATE OR REPLACE PROCEDURE commit_batch(changes jsonb, payloads text[]) LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM save_batch(changes);
+        COMMIT;
+        RAISE EXCEPTION 'behind the commit';
+    END
+    $$
+"""
+
+
+async def test_an_error_behind_the_commit_loses_nothing(
+    mine: Applier, connection: Connection, log: Log, database_url: str
+) -> None:
+    """Nobody knows then whether it was committed; the batch comes again and is found applied, and the next one too."""
+    await connection.execute(FAILS_AFTER_THE_COMMIT)
+    for record in (log.append(reserve()), log.append(reserve())):
+        with pytest.raises(psycopg.errors.RaiseException):
             await mine([record])
         assert [] == (await mine([record])).journal
     assert 2 == len(rows(database_url, "SELECT 1 FROM journal"))

@@ -138,17 +138,24 @@ class Faulty:
         self.rewinds: list[int] = []
         self.failing: dict[tuple[int, int], list[Exception]] = {}
         """By partition and offset, what its next tries fail of."""
+        self.fails_unread = False
+        """Whether that is found before any gap, as when a record is of a newer schema."""
 
     async def apply(self, batch: list[Record], _following: list[Record]) -> None:
+        if self.fails_unread:
+            self._fail(batch)
         expected = dict(self.next_offsets)
         for record in batch:
             if record.offset > expected[record.partition]:
                 raise GapError(record.partition, expected[record.partition], record.offset)
             expected[record.partition] = max(record.offset + 1, expected[record.partition])
+        self._fail(batch)
+        self.next_offsets = expected
+
+    def _fail(self, batch: list[Record]) -> None:
         for record in batch:
             if left := self.failing.get((record.partition, record.offset)):
                 raise left.pop(0)
-        self.next_offsets = expected
 
     async def rewind(self, partition: int) -> None:
         self.rewinds.append(partition)
@@ -169,9 +176,13 @@ def at(partition: int, *offsets: int) -> list[Record]:
     return [Record(partition, offset, NOON, b"key", b"value", []) for offset in offsets]
 
 
-async def test_given_a_gap_and_a_failure_in_one_batch_then_only_the_failing_partition_halts() -> None:
+@pytest.mark.parametrize("fails_unread", [False, True])
+async def test_given_a_gap_and_a_failure_in_one_batch_then_only_the_failing_partition_halts(
+    *, fails_unread: bool
+) -> None:
     """The records behind the gap are stale once the partition is read again: they must not halt it."""
     faulty = Faulty()
+    faulty.fails_unread = fails_unread
     faulty.failing = {(1, 0): [ValueError("broken")] * 9}
     async with batching(faulty) as (batcher, _):
         await batcher.offer([*at(0, 2, 3, 4), *at(1, 0, 1)])
@@ -180,6 +191,20 @@ async def test_given_a_gap_and_a_failure_in_one_batch_then_only_the_failing_part
         await batcher.offer(at(0, 0, 1, 2, 3, 4))
         await asyncio.sleep(0.05)
     assert {0: 5, 1: 0} == faulty.next_offsets
+
+
+async def test_given_a_gap_before_a_failing_record_then_what_is_stale_of_the_partition_is_dropped() -> None:
+    """Tried record by record, each of them would find the gap again, and the second halt the partition."""
+    faulty = Faulty()
+    faulty.fails_unread = True
+    faulty.failing = {(0, 4): [ValueError("broken")] * 2}
+    async with batching(faulty) as (batcher, _):
+        await batcher.offer(at(0, 2, 3, 4))
+        await until(lambda: bool(faulty.rewinds))
+        await asyncio.sleep(0.02)
+        assert ([0], []) == (faulty.rewinds, list(batcher.halts))
+        await batcher.offer(at(0, 0, 1, 2, 3, 4))
+        await until(lambda: faulty.next_offsets[0] == 5)
 
 
 async def test_given_an_error_of_one_connection_when_tried_on_another_then_nothing_halts() -> None:
