@@ -24,7 +24,7 @@ up: $(VENV)/.local ## start everything on this machine and keep it running (Ctrl
 
 JOBS ?= 2
 test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses, JOBS=1 one after the other)
-	@$(BIN)/coverage run --branch --include=processor/machine.py -m pytest -q tests/processor/test_machine*.py
+	@$(BIN)/coverage run --branch --include=processor/domain/machine.py -m pytest -q tests/processor/test_machine*.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
 	@$(BIN)/python -m pytest --ignore tests/faults --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 

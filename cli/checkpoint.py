@@ -7,9 +7,9 @@ import click
 
 from cli.bar import Bar
 from cli.servers import ProofSettings, server_options, with_servers
-from proof.checkpoint import take_checkpoint
-from proof.prune import Pruned
-from proof.prune import prune as delete
+from proof.checkpoint.checkpoint import take_checkpoint
+from proof.checkpoint.prune import Pruned
+from proof.checkpoint.prune import prune as delete
 
 
 @click.command()

@@ -7,11 +7,11 @@ import click
 
 from cli.bar import Bar
 from cli.servers import ProofSettings, server_options, with_servers
-from processor.journal import JournalRow
-from proof.chain import Heads, read_heads, together
-from proof.differences import Difference
-from proof.rebuild import rebuild as fill
-from proof.verify import verify as compare
+from processor.domain.journal import JournalRow
+from proof.rebuild.rebuild import rebuild as fill
+from proof.verify.chain import Heads, read_heads, together
+from proof.verify.differences import Difference
+from proof.verify.verify import verify as compare
 
 DIFFERENT: Final = 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from cli.settings import table as settings_table
 from ingress.openapi import document as openapi
 from ingress.settings import IngressSettings
-from processor.machine import POLICY, REISSUE, REPEAT, TABLE, Cell
+from processor.domain.machine import POLICY, REISSUE, REPEAT, TABLE, Cell
 from schemas.asyncapi import document as asyncapi
 from schemas.topics import Topics
 from schemas.words import Refusal, Status, Verb

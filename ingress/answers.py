@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ingress.problems import REFUSALS, ProblemError, unavailable
-from ingress.rows import AllocationRow, Content, OutcomeRow
+from ingress.http.problems import REFUSALS, ProblemError, unavailable
+from ingress.postgres.rows import AllocationRow, Content, OutcomeRow
 from schemas.commands import Reserve
 from schemas.records import Position
 from schemas.words import Kind, Outcome, Refusal, Status, Verb

@@ -9,24 +9,23 @@ from typing import Any, Final
 from aiohttp import web
 
 from ingress import app_keys
-from ingress.access import Access
-from ingress.database import Database
-from ingress.deadlines import Deadlines
-from ingress.end_offsets import follow_log_ends
-from ingress.following import NOTIFICATIONS, TABLES, listen, poll
-from ingress.hints import Hints
-from ingress.http_server import check_plaintext, listening
-from ingress.middleware import answer_and_log
-from ingress.operators import load_operator_tokens
-from ingress.outcomes import Outcomes
-from ingress.publisher import Publisher
-from ingress.requests import RECEIVE_SECONDS, Slots
+from ingress.auth.access import Access
+from ingress.auth.operators import load_operator_tokens
+from ingress.auth.signatures import Signatures, load_public_keys
+from ingress.auth.token_replay import PRUNING, TokenReplay
+from ingress.http.middleware import answer_and_log
+from ingress.http.requests import RECEIVE_SECONDS, Slots
+from ingress.http.server import check_plaintext, listening
+from ingress.kafka.end_offsets import EndOffsets
+from ingress.kafka.publisher import Publisher
+from ingress.outcomes.following import NOTIFICATIONS, TABLES, listen, poll
+from ingress.outcomes.hints import Hints
+from ingress.outcomes.outcomes import Outcomes
+from ingress.postgres.database import Database
+from ingress.postgres.rows import Rows
 from ingress.routes import add_routes
-from ingress.rows import Rows
 from ingress.settings import IngressSettings
-from ingress.signatures import Signatures, load_public_keys
 from ingress.submit import Submission
-from ingress.token_replay import PRUNING, TokenReplay
 from schemas.fields import BODY_MAX_BYTES
 from service.background import keep_running
 from service.health import Health, health_port
@@ -61,11 +60,10 @@ async def run(settings: IngressSettings) -> None:
         identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
         if identity is None:
             return
-        deadlines = Deadlines()
-        publisher = Publisher(settings, identity.partitions, deadlines, health)
+        publisher = Publisher(settings, identity.partitions, health)
         await when_possible(publisher.start, health, "kafka")
         publisher_stack.push_async_callback(publisher.stop)
-        await _serve(settings, identity, publisher, deadlines, signatures, health, stop)
+        await _serve(settings, identity, publisher, signatures, health, stop)
     _log.info("stopped")
 
 
@@ -88,7 +86,6 @@ async def _serve(
     settings: IngressSettings,
     identity: LogIdentity,
     publisher: Publisher,
-    deadlines: Deadlines,
     signatures: Signatures,
     health: Health,
     stop: "asyncio.Future[None]",
@@ -97,12 +94,14 @@ async def _serve(
     claims_database = database_of("allocations-ingress-claims", lanes=CLAIM_LANES, limits=KEYED)
     database = database_of("allocations-ingress", lanes=READ_LANES, limits=KEYED)
     lists = database_of("allocations-ingress-lists", lanes=LIST_LANES)
-    claims = TokenReplay(claims_database, deadlines)
+    claims = TokenReplay(claims_database)
     hints = Hints()
-    outcomes = Outcomes(database, hints, deadlines, health)
+    outcomes = Outcomes(database, hints, health)
+    end_offsets = EndOffsets(settings, identity, health)
     submission = Submission(
         publisher,
         outcomes,
+        end_offsets,
         lag_max_records=settings.lag_max_records,
         answer_timeout=settings.answer_timeout_seconds,
     )
@@ -117,7 +116,7 @@ async def _serve(
     background = (
         keep_running(NOTIFICATIONS, partial(listen, settings, outcomes, hints, health), health, is_vital=False),
         keep_running(TABLES, partial(poll, outcomes, hints, health), health),
-        keep_running("kafka", partial(follow_log_ends, settings, identity, submission, health), health),
+        keep_running("kafka", end_offsets.follow, health),
         keep_running(PRUNING, partial(claims.prune_for_ever, health), health, is_vital=False),
     )
     await _answer(app, settings, background, health, stop)

@@ -4,11 +4,11 @@ from typing import Final
 
 from aiohttp import web
 
-from ingress.access import Access
-from ingress.database import Database
-from ingress.outcomes import Outcomes
-from ingress.requests import Slots
-from ingress.rows import Rows
+from ingress.auth.access import Access
+from ingress.http.requests import Slots
+from ingress.outcomes.outcomes import Outcomes
+from ingress.postgres.database import Database
+from ingress.postgres.rows import Rows
 from ingress.settings import IngressSettings
 from ingress.submit import Submission
 from service.health import Health

@@ -9,9 +9,9 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from ingress.app_keys import SETTINGS
+from ingress.auth.signatures import HEADER
 from ingress.partner_reads import FILTERS, ListQuery
 from ingress.settings import IngressSettings
-from ingress.signatures import HEADER
 from schemas.answers import AllocationAnswer, DeallocationAnswer, NetworkError, Problem, ReadList, ReadOne
 from schemas.fields import Uuid
 from schemas.http import RESERVE_BODIES

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.alias_generators import to_camel
 
 from ingress.app_keys import ACCESS, LISTS, ROWS, SETTINGS, SLOTS, SUBMISSION
-from ingress.database import Connection
-from ingress.problems import ProblemError, bad_request, not_found, unavailable
-from ingress.requests import path_id
-from ingress.rows import AllocationRow, allocation_row
+from ingress.http.problems import ProblemError, bad_request, not_found, unavailable
+from ingress.http.requests import path_id
+from ingress.postgres.database import Connection
+from ingress.postgres.rows import AllocationRow, allocation_row
 from schemas.answers import ReadAllocation, ReadAmount
 from schemas.fields import Currency, NonEmptyText, Uuid, utc_milliseconds
 from schemas.words import Kind, Status
@@ -26,7 +26,7 @@ RELEASED_BY_BITGO: Final = "released by BitGo"
 
 FILTERS: Final = {"allocation_ids", "types", "statuses", "currencies", "connection_ids", "client_ids", "partner_ids"}
 
-_SQL: Final = statements("ingress")
+_SQL: Final = statements("ingress.postgres")
 _ORDER: Final[dict[tuple[str, str], bytes]] = {
     ("id", "ASC"): b"ORDER BY allocation.allocation_id",
     ("id", "DESC"): b"ORDER BY allocation.allocation_id DESC",

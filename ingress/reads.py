@@ -4,8 +4,8 @@ from aiohttp import web
 
 from ingress.answers import answer, current, proof
 from ingress.app_keys import ACCESS, IDENTITY, OUTCOMES, ROWS, SETTINGS, SLOTS, SUBMISSION
-from ingress.problems import bad_request, not_found, outcome_pending, pruned, unavailable
-from ingress.requests import path_id
+from ingress.http.problems import bad_request, not_found, outcome_pending, pruned, unavailable
+from ingress.http.requests import path_id
 from schemas.fields import is_text
 from schemas.records import Position
 from schemas.words import Kind

@@ -1,16 +1,14 @@
 """Every path, once. The later editions' plural spelling is an alias for each singular path (contract, section 2)."""
 
 from functools import partial
-from typing import Final
 
 from aiohttp import web
 
 from ingress import partner_reads, reads, writes
+from ingress.http.problems import NETWORK
 from ingress.openapi import document_view
 from ingress.settings import IngressSettings
 from schemas.words import Kind, Verb
-
-NETWORK: Final = "/api/network/"
 
 
 def add_routes(app: web.Application, settings: IngressSettings) -> None:
@@ -25,8 +23,3 @@ def add_routes(app: web.Application, settings: IngressSettings) -> None:
     app.router.add_get(partners, partner_reads.list_allocations)
     app.router.add_get(f"{partners}/{{id}}", partner_reads.get_allocation)
     app.router.add_get("/openapi.json", document_view)
-
-
-def is_network(path: str) -> bool:
-    """Errors under this prefix have BitGo's form, not ours (contract, section 5)."""
-    return path.startswith(NETWORK)

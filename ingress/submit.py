@@ -7,10 +7,11 @@ from typing import Any, Final
 from uuid import uuid4
 
 from ingress.answers import COMMAND_ID, proof
-from ingress.outcomes import Outcomes, OutcomeUnknownError
-from ingress.problems import outcome_pending, overloaded, unavailable
-from ingress.publisher import NotPublishedError, OutcomePendingError, Publisher
-from ingress.rows import OutcomeRow
+from ingress.http.problems import outcome_pending, overloaded, unavailable
+from ingress.kafka.end_offsets import EndOffsets
+from ingress.kafka.publisher import NotPublishedError, OutcomePendingError, Publisher
+from ingress.outcomes.outcomes import Outcomes, OutcomeUnknownError
+from ingress.postgres.rows import OutcomeRow
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Reserve
 from schemas.http import ReserveBody
 from schemas.records import Position
@@ -56,13 +57,19 @@ class Submission:
     """Publishes commands and finds out what became of them. A deadline is a time of the event loop's clock."""
 
     def __init__(
-        self, publisher: Publisher, outcomes: Outcomes, *, lag_max_records: int, answer_timeout: float
+        self,
+        publisher: Publisher,
+        outcomes: Outcomes,
+        end_offsets: EndOffsets,
+        *,
+        lag_max_records: int,
+        answer_timeout: float,
     ) -> None:
         self._publisher = publisher
         self._outcomes = outcomes
+        self._end_offsets = end_offsets
         self._lag_max = lag_max_records
         self._answer_timeout = answer_timeout
-        self.log_ends: dict[int, int] = {}
 
     def deadline(self) -> float:
         """Until when a request that came in now is answered: its body, claim, record and outcome together."""
@@ -73,7 +80,7 @@ class Submission:
         if self._publisher.is_stuck:
             raise unavailable("Kafka does not acknowledge; nothing was published")
         partition = self._publisher.partition_of(allocation_id)
-        if self.log_ends.get(partition, 0) - self._outcomes.applied_before(partition) > self._lag_max:
+        if self._end_offsets.of(partition) - self._outcomes.applied_before(partition) > self._lag_max:
             raise overloaded("the processors are behind")
 
     def expecting(self, command: Command) -> AbstractContextManager[None]:

@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from ingress.access import Caller
 from ingress.answers import answer, proof
 from ingress.app_keys import ACCESS, SETTINGS, SLOTS, SUBMISSION
-from ingress.requests import path_id, read_body, read_model, traceparent, wants_async
+from ingress.auth.access import Caller
+from ingress.http.requests import path_id, read_body, read_model, traceparent, wants_async
 from ingress.submit import finish_command, reserve_command
 from schemas.commands import Command, Reserve
 from schemas.http import RESERVE_BODIES

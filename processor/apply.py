@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 
 from processor import metrics
-from processor.batch import Batch, Read, Record, Tables, Watermark, read
-from processor.policy import PolicySettings
-from processor.store import Store
-from processor.tables import OutdatedError
+from processor.domain.batch import Batch, Read, Record, Tables, Watermark, read
+from processor.domain.policy import PolicySettings
+from processor.postgres.store import Store
+from processor.postgres.tables import OutdatedError
 from service.log_checks import is_same_record
 from service.logs import logger
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from processor.batch import Batch
+from processor.domain.batch import Batch
 from schemas.words import Refusal
 from service.logs import logger
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from processor.policy import PolicySettings
+from processor.domain.policy import PolicySettings
 from schemas.fields import Currency
 from schemas.quantity import QUANTITY_MAX
 from service.settings import DEFAULT_GROUP_ID, ServiceSettings

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from replay.capture_file import Source
 from replay.captured import Captured
 from schemas.topics import Topics
-from service.aiokafka_decoder import content_of
+from schemas.undecodable import content_of
 from service.errors import OperatorError, UnavailableError
 from service.kafka import admin, describe
 from service.settings import ServiceSettings

@@ -18,7 +18,7 @@ _POSITION_BYTES: Final = len('"123456":1234567890123456789,')
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """`next_offset` by partition, and rows with the 19 columns of `ingress/sql/outcomes.sql`, in their order."""
+    """`next_offset` by partition, and rows with the columns of `ingress/postgres/sql/outcomes.sql`, in order."""
 
     next_offsets: Mapping[int, int]
     outcomes: Sequence[Sequence[Any]]

@@ -27,6 +27,7 @@ from aiokafka.record import memory_records
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.util import decode_varint_py
 
+from schemas.undecodable import Undecodable
 from service.codecs import BATCH_MAX_BYTES, decompress
 from service.logs import logger
 
@@ -46,26 +47,6 @@ corrupt: Final[dict[TopicPartition, str]] = {}
 """Partitions that stand before a batch whose checksum is wrong, with words about it."""
 
 _log = logger("batches")
-
-
-class Undecodable(bytes):
-    """The value of a record that stands for an offset whose batch can not be decoded there.
-
-    The first such offset of a batch has the batch's bytes, as they are on the broker's disk; the others have none.
-    """
-
-    reason: str
-
-    @classmethod
-    def because(cls, reason: str, batch: bytes) -> "Undecodable":
-        value = cls(batch)
-        value.reason = reason
-        return value
-
-
-def content_of(value: bytes | None) -> bytes | None:
-    """What is to be kept of a record's value."""
-    return (bytes(value) or None) if isinstance(value, Undecodable) else value
 
 
 class _Buffer(bytearray):

@@ -4,7 +4,7 @@ passing   what the environment does: servers away, busy, read-only, without a ri
           said in /readyz, healed without a restart.
 parked    what a foreign client wrote that is no command: `schemas.records.ParkedError`. A dead letter, and on.
 halting   anything else on the way from a record to its row: going on would skip it or break an invariant. Its
-          partition stands still and looks again by itself (`processor/halts.py`); the others go on.
+          partition stands still and looks again by itself (`processor/kafka/halts.py`); the others go on.
 """
 
 from typing import Final

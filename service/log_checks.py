@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.records import Position
 from schemas.topics import Topics, required_settings
-from service.aiokafka_decoder import content_of
+from schemas.undecodable import content_of
 from service.errors import OperatorError
 from service.kafka import ClusterFacts, Consumers, last_sources, read_at
 from service.logs import logger

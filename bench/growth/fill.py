@@ -18,7 +18,7 @@ from bench.growth.history import (
     Chunk,
     History,
 )
-from processor.journal import FIRST_HASH
+from processor.domain.journal import FIRST_HASH
 from service.sql import statements
 
 CHUNK: Final = 10_000

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from processor.account import Account
-from processor.batch import Batch, Read, Record, Tables, Watermark
-from processor.journal import FIRST_HASH, JournalRow
-from processor.policy import PolicySettings
+from processor.domain.account import Account
+from processor.domain.batch import Batch, Read, Record, Tables, Watermark
+from processor.domain.journal import FIRST_HASH, JournalRow
+from processor.domain.policy import PolicySettings
 from schemas.commands import Amount, ClearAllocation, Edition, ReserveAllocation
 from schemas.records import canonical_json
 from schemas.words import AfterFinal

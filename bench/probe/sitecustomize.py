@@ -36,13 +36,13 @@ def _place(value: Any) -> str:
 
 
 POINTS: Final[dict[str, dict[str, Places]]] = {
-    "ingress.middleware": {"answer_and_log": _none},
-    "ingress.access": {"Access.bitgo": _none, "Access.claim": _none},
-    "ingress.publisher": {"Publisher.publish": lambda _, position: [_place(position)] if position else []},
-    "ingress.outcomes": {"Outcomes._wait": _none, "Outcomes.at": _none},
-    "processor.batcher": {"Batcher.offer": lambda arguments, _: [_place(each) for each in arguments[1]]},
+    "ingress.http.middleware": {"answer_and_log": _none},
+    "ingress.auth.access": {"Access.bitgo": _none, "Access.claim": _none},
+    "ingress.kafka.publisher": {"Publisher.publish": lambda _, position: [_place(position)] if position else []},
+    "ingress.outcomes.outcomes": {"Outcomes._wait": _none, "Outcomes.at": _none},
+    "processor.kafka.batcher": {"Batcher.offer": lambda arguments, _: [_place(each) for each in arguments[1]]},
     "processor.apply": {"Applier.__call__": lambda arguments, _: [_place(each) for each in arguments[1]]},
-    "processor.store": {"Store.load": _none, "Store.commit": _none},
+    "processor.postgres.store": {"Store.load": _none, "Store.commit": _none},
 }
 REQUEST: Final = "answer_and_log"
 CALLS_MAX: Final = 500_000

@@ -7,7 +7,7 @@ from psycopg.rows import dict_row
 
 from bench.growth.fill import fill
 from bench.growth.history import FIRST_PARTITION, PARTITIONS
-from processor.journal import FIRST_HASH, JournalRow
+from processor.domain.journal import FIRST_HASH, JournalRow
 from schemas.records import decode_event, encode_event
 from schemas.words import Kind, Outcome, Verb
 

@@ -13,7 +13,7 @@ RUNNER = [f"run ({LIB}/asyncio/runners.py:118)", f"run ({LIB}/site-packages/uvlo
     ("frames", "part"),
     [
         ([], LOOP),
-        (["answer_and_log (/code/ingress/middleware.py:20)", "dumps (<frozen json>:1)"], "log lines and metrics"),
+        (["answer_and_log (/code/ingress/http/middleware.py:20)", "dumps (<frozen json>:1)"], "log lines and metrics"),
         (
             [f"start ({LIB}/site-packages/aiohttp/web_protocol.py:1)", "reserve (/code/ingress/writes.py:9)"],
             "requests, records, answers",

@@ -67,8 +67,8 @@ def test_the_probe_knows_the_code_as_it_is() -> None:
 def test_a_process_with_the_probe_notes_its_calls(tmp_path: Path) -> None:
     code = """
 import asyncio
-from processor.batcher import Batcher
-from processor.batch import Record
+from processor.kafka.batcher import Batcher
+from processor.domain.batch import Record
 from service.health import Health
 record = Record(3, 7, None, None, None, [])
 asyncio.run(Batcher("commands", None, None, Health()).offer([record]))

@@ -14,7 +14,8 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.structs import TopicPartition
 
 from schemas.records import NewerSchemaError
-from service.aiokafka_decoder import CODEC_AT, CODEC_MASK, Patient, Undecodable
+from schemas.undecodable import Undecodable
+from service.aiokafka_decoder import CODEC_AT, CODEC_MASK, Patient
 from service.codecs import decompress
 from tests.fuzz.journey import through_the_batch
 from tests.support.foreign import ATTRIBUTES_AT, HEADER_BYTES, batch, sealed

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from ingress.problems import ProblemError
-from ingress.requests import refusal
+from ingress.http.problems import ProblemError
+from ingress.http.requests import refusal
 from ingress.submit import reserve_command
 from schemas import strict_json
 from schemas.fields import BODY_MAX_BYTES, CURRENCY_MAX_CHARACTERS, TEXT_MAX_CHARACTERS, is_text

@@ -4,9 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from processor.batch import Batch, Record, Tables, Watermark, read, wanted
-from processor.policy import PolicySettings
-from processor.rows import dead_letter_row
+from processor.domain.batch import Batch, Record, Tables, Watermark, read, wanted
+from processor.domain.policy import PolicySettings
+from processor.postgres.rows import dead_letter_row
 from schemas.records import Headers
 
 OPEN = PolicySettings(None, {})

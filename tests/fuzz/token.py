@@ -1,4 +1,4 @@
-"""A caller's token: ingress/signatures.py.
+"""A caller's token: ingress/auth/signatures.py.
 
 Whatever the text is: BadTokenError, or a token. What is taken is RS256, and its signature is that of a known key over
 the very text that was sent, as cryptography itself says; its claims keep their limits. What BitGo would send is taken.
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ingress.signatures import JTI_MAX_CHARACTERS, TOKEN_MAX_CHARACTERS, BadTokenError, Signatures, Token
+from ingress.auth.signatures import JTI_MAX_CHARACTERS, TOKEN_MAX_CHARACTERS, BadTokenError, Signatures, Token
 
 KNOWN = {name: generate_private_key(65537, 2048) for name in ("first", "second")}
 STRANGER = generate_private_key(65537, 2048)

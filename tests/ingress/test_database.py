@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from ingress.database import Connection, Database
+from ingress.postgres.database import Connection, Database
 from service.errors import UnavailableError
 from service.log_checks import LogIdentity
 from service.settings import ServiceSettings
@@ -25,7 +25,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingress.database.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("ingress.postgres.database.ANSWER_SECONDS", 0.3)
 
 
 async def backend(connection: Connection) -> int:

@@ -8,10 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingress.database import Database
-from ingress.deadlines import Deadlines
-from ingress.hints import Hints
-from ingress.outcomes import Found, Outcomes, OutcomeUnknownError
+from ingress.outcomes.hints import Hints
+from ingress.outcomes.outcomes import Found, Outcomes, OutcomeUnknownError
+from ingress.postgres.database import Database
 from schemas.notifications import Notification
 from schemas.records import Position
 from service.health import Health
@@ -66,7 +65,7 @@ def hints() -> Hints:
 @pytest.fixture
 async def outcomes(database_url: str, hints: Hints, health: Health) -> AsyncIterator[Outcomes]:
     database = Database(ServiceSettings(postgres_url=database_url), "test", lanes=2)  # type: ignore[arg-type]
-    yield Outcomes(database, hints, Deadlines(), health)
+    yield Outcomes(database, hints, health)
     await database.close()
 
 

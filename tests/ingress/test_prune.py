@@ -8,7 +8,7 @@ from service.postgres import connect
 from service.settings import ServiceSettings
 from service.sql import statements
 
-PRUNE = statements("ingress")["prune_claims"]
+PRUNE = statements("ingress.postgres")["prune_claims"]
 
 
 @pytest.mark.parametrize(("ahead_minutes", "left"), [(0, 1), (10, 1), (-10, 2)])

@@ -1,4 +1,4 @@
-"""The short way through a token's segments (ingress/signatures.py) judges as PyJWT does, whatever the bytes are."""
+"""The short way through a token's segments (ingress/auth/signatures.py) judges as PyJWT does."""
 
 import hashlib
 import inspect
@@ -8,7 +8,7 @@ import jwt
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingress.signatures import _Jws
+from ingress.auth.signatures import _Jws
 
 SEGMENTS = st.one_of(
     st.binary(max_size=40).map(urlsafe_b64encode),

@@ -2,9 +2,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from processor import tables
 from processor.apply import Applier
-from processor.batch import Tables, Wanted
+from processor.domain.batch import Tables, Wanted
+from processor.postgres import tables
 from service.postgres import Connection
 from tests.support.batches import Log, applier, opened, prepare
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.account import MOVEMENTS, Account, Book, Movement, apply_decision, movement_of
-from processor.machine import Verdict
-from processor.policy import PolicySettings, judge
+from processor.domain.account import MOVEMENTS, Account, Book, Movement, apply_decision, movement_of
+from processor.domain.machine import Verdict
+from processor.domain.policy import PolicySettings, judge
 from schemas.commands import Amount, Reserve
 from schemas.quantity import QUANTITY_MAX
 from schemas.words import Kind, Rejection, Status

@@ -4,7 +4,7 @@ import pytest
 
 from processor import apply, metrics
 from processor.apply import Applier
-from processor.batch import Batch
+from processor.domain.batch import Batch
 from schemas.records import NewerSchemaError
 from schemas.words import Verb
 from tests.support.batches import PARTITIONS, Log, finish, on, outcomes, reserve

@@ -6,11 +6,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from processor import tables
 from processor.apply import Applier, ForeignRecordError, GapError
-from processor.batch import Record
-from processor.journal import FIRST_HASH, JournalRow
-from processor.tables import OutdatedError
+from processor.domain.batch import Record
+from processor.domain.journal import FIRST_HASH, JournalRow
+from processor.postgres import tables
+from processor.postgres.tables import OutdatedError
 from schemas.notifications import decode_notification
 from schemas.quantity import QUANTITY_MAX
 from schemas.records import NewerSchemaError, encode_command

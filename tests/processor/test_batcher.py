@@ -8,11 +8,11 @@ from itertools import count
 import psycopg
 import pytest
 
-from processor import batcher as module
-from processor import halts
 from processor.apply import GapError
-from processor.batch import Record
-from processor.batcher import BATCH_MAX_RECORDS, PENDING_MAX_RECORDS, Batcher
+from processor.domain.batch import Record
+from processor.kafka import batcher as module
+from processor.kafka import halts
+from processor.kafka.batcher import BATCH_MAX_RECORDS, PENDING_MAX_RECORDS, Batcher
 from service.health import Health
 from tests.support.commands import NOON
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from processor.machine import Allocation, Applied, Refused, State, Tombstone, Verdict, decide, evolve
+from processor.domain.machine import Allocation, Applied, Refused, State, Tombstone, Verdict, decide, evolve
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
 from schemas.words import AfterFinal, Kind, Rejection, Verb
 

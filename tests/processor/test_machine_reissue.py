@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from processor.machine import (
+from processor.domain.machine import (
     REISSUE,
     REPEAT,
     Applied,

@@ -2,9 +2,9 @@
 
 import uuid
 
-from ingress.rows import OutcomeRow, outcome_row
+from ingress.postgres.rows import OutcomeRow, outcome_row
 from processor.apply import Applier
-from processor.notifications import OUTCOMES_MAX
+from processor.postgres.notifications import OUTCOMES_MAX
 from schemas.commands import Command
 from schemas.notifications import decode_notification
 from schemas.words import Kind, Verb
@@ -45,7 +45,7 @@ async def test_it_is_what_would_be_read(mine: Applier, connection: Connection, l
 
 async def read(connection: Connection, positions: list[tuple[int, int]]) -> dict[tuple[int, int], OutcomeRow]:
     asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
-    cursor = await connection.execute(statements("ingress")["outcomes"], asked)
+    cursor = await connection.execute(statements("ingress.postgres")["outcomes"], asked)
     return {(row[0], row[1]): outcome_row(row[4:]) for row in await cursor.fetchall()}
 
 

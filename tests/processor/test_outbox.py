@@ -4,8 +4,8 @@ import hashlib
 from typing import Any
 
 from processor.apply import Applier
-from processor.batch import Record
-from processor.outbox import (
+from processor.domain.batch import Record
+from processor.relay.outbox import (
     COPY_MAX_BYTES,
     DEAD_LETTERS_BYTES,
     RECORDS_AT_ONCE,

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from processor.apply import Applier
-from processor.rejections import NOT_EXAMINED, REJECTIONS, WAITING_MAX, Rejections
+from processor.postgres.rejections import NOT_EXAMINED, REJECTIONS, WAITING_MAX, Rejections
 from schemas.words import Kind
 from service.health import Health
 from service.postgres import KEYED, Connection, connect
@@ -89,7 +89,7 @@ async def test_a_long_history_is_not_gone_through(database_url: str) -> None:
     async with await _connected(database_url) as connection:
         asked = {"connection_id": account, "currency": "BTC"}
         explained = await connection.execute(
-            b"EXPLAIN (ANALYZE, BUFFERS) " + statements("processor")["uncleared"], asked
+            b"EXPLAIN (ANALYZE, BUFFERS) " + statements("processor.postgres")["uncleared"], asked
         )
         plan = "\n".join([row[0] async for row in explained])
     assert "allocation_uncleared" in plan

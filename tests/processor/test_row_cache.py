@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processor import metrics, row_cache
+from processor import metrics
 from processor.apply import Applier, GapError
-from processor.batch import Record
+from processor.domain.batch import Record
+from processor.postgres import row_cache
 from schemas.commands import FINISHES, Command
 from schemas.words import AfterFinal, Kind, Verb
 from service.postgres import Connection

@@ -1,4 +1,4 @@
-"""What processor/transport.py and service/aiokafka_connection.py lean on in Faust and aiokafka, held by its text.
+"""What processor/kafka/transport.py and service/aiokafka_connection.py lean on in Faust and aiokafka, held by its text.
 
 When this fails after an upgrade: read what changed there, check the override against it, run `make faults`, and only
 then write the new digest.
@@ -80,7 +80,7 @@ def test_the_consumer_still_has_the_private_field_that_we_set() -> None:
 
 
 async def test_an_offset_that_the_broker_did_not_give_is_known_by_its_timestamp_type() -> None:
-    """`ingress/publisher.py` rests on this: the second record of a forgotten duplicate gets offset 0, and type 0."""
+    """The publisher rests on this: the second record of a forgotten duplicate gets offset 0, and type 0."""
     batch = MessageBatch(TopicPartition("topic", 0), BatchBuilder(16384, 0, is_transactional=False), 30, 0)
     futures = [batch.append(b"key", b"value", None) for _ in range(2)]
     batch.done(-1, -1, -1)

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from processor import store
 from processor.apply import Applier
+from processor.postgres import store
 from service.errors import UnavailableError
 from service.failures import is_passing
 from service.postgres import Connection

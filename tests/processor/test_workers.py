@@ -8,7 +8,7 @@ from itertools import count, islice, repeat
 import pytest
 
 from processor.apply import Applier
-from processor.tables import OutdatedError
+from processor.postgres.tables import OutdatedError
 from service.postgres import Connection
 from tests.support.batches import Log, commit, decided, finish, on, opened, outcomes, reserve, rows
 

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from local.report import reporter
 from local.servers import servers_of
 from local.stack import Options, Stack
-from proof.streams import bounds
+from proof.log.streams import bounds
 from schemas.topics import DEFAULT_PARTITIONS, Topics
 from service.kafka import reader
 from service.migrations import migrate

@@ -3,10 +3,10 @@
 from contextlib import closing
 from dataclasses import replace
 
-from processor.account import Account, Book, Movement
-from proof.accounts import folded
-from proof.differences import Difference
-from proof.fold import AccountDecision, Fold
+from processor.domain.account import Account, Book, Movement
+from proof.verify.accounts import folded
+from proof.verify.differences import Difference
+from proof.verify.fold import AccountDecision, Fold
 
 ONE, OTHER = ("11111111-1111-4111-8111-111111111111", "BTC"), ("22222222-2222-4222-8222-222222222222", "é")
 HUGE = 10**119

@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from processor.batcher import BATCH_MAX_RECORDS
-from processor.outbox import RECORDS_AT_ONCE
+from processor.kafka.batcher import BATCH_MAX_RECORDS
+from processor.relay.outbox import RECORDS_AT_ONCE
 from schemas.records import position_of
 from tests.proof.conftest import differences, new_history, verify
 from tests.support.history import publish

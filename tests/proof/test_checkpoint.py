@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from proof.checkpoint_file import Checkpoint, Mark, reading, writing
+from proof.checkpoint.file import Checkpoint, Mark, reading, writing
 from service.errors import EXIT_OPERATOR
 from tests.proof.conftest import (
     HALF,

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from proof.checkpoint_file import MAGIC, Checkpoint, CheckpointWriter, Mark, Part, check_whole, reading, writing
+from proof.checkpoint.file import (
+    MAGIC,
+    Checkpoint,
+    CheckpointWriter,
+    Mark,
+    Part,
+    check_whole,
+    reading,
+    writing,
+)
 from replay.blocks import BLOCK_BYTES
 from service.errors import OperatorError
 

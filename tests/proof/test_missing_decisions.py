@@ -3,11 +3,11 @@
 import random
 from datetime import UTC, datetime
 
-from processor.account import Account, AccountKey
-from processor.batch import Batch, Read, Record, Tables, Watermark
-from processor.journal import FIRST_HASH
-from processor.policy import PolicySettings
-from proof.missing_decisions import Gap, Gaps
+from processor.domain.account import Account, AccountKey
+from processor.domain.batch import Batch, Read, Record, Tables, Watermark
+from processor.domain.journal import FIRST_HASH
+from processor.domain.policy import PolicySettings
+from proof.rebuild.missing_decisions import Gap, Gaps
 from schemas.commands import Command
 from tests.support.history import History
 

@@ -9,7 +9,7 @@ import psycopg
 from aiokafka import TopicPartition
 
 from bitgo.client import BitGo, reserve_body
-from proof.checkpoint_file import Mark, reading
+from proof.checkpoint.file import Mark, reading
 from schemas.words import Kind
 from service.errors import EXIT_OPERATOR
 from tests.proof.conftest import (

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from processor.journal import JournalRow
+from processor.domain.journal import JournalRow
 from tests.proof.conftest import differences, noted, servers_of, verify
 from tests.support.cli import run
 from tests.support.system import System

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.machine import Allocation, Applied, Refused, State, Tombstone, Verdict, decide, evolve
+from processor.domain.machine import Allocation, Applied, Refused, State, Tombstone, Verdict, decide, evolve
 from replay.pace import as_captured, at_once, steady
 from replay.times import Times
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition

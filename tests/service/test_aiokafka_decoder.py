@@ -20,8 +20,9 @@ from aiokafka.record import memory_records
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.structs import TopicPartition
 
+from schemas.undecodable import Undecodable, content_of
 from service import aiokafka_decoder
-from service.aiokafka_decoder import FETCH_MAX_BYTES, Undecodable, content_of
+from service.aiokafka_decoder import FETCH_MAX_BYTES
 from service.codecs import BATCH_MAX_BYTES
 from tests.support.foreign import (
     ATTRIBUTES_AT,

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import errors as kafka
 from psycopg import errors as postgres
 
-from processor.tables import OutdatedError
+from processor.postgres.tables import OutdatedError
 from service.errors import OperatorError, StalledError, UnavailableError
 from service.failures import is_passing, is_postgres_passing
 

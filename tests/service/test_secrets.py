@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr, ValidationError
 
 from cli.serve import read_settings
-from ingress.operators import load_operator_tokens
+from ingress.auth.operators import load_operator_tokens
 from ingress.settings import IngressSettings
 from service.errors import OperatorError
 from service.migrations import migrate

@@ -9,12 +9,12 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from processor import tables
 from processor.apply import Applier, decide
-from processor.batch import Batch, Record, read, wanted
-from processor.journal import FIRST_HASH
-from processor.policy import PolicySettings
-from processor.store import Store
+from processor.domain.batch import Batch, Record, read, wanted
+from processor.domain.journal import FIRST_HASH
+from processor.domain.policy import PolicySettings
+from processor.postgres import tables
+from processor.postgres.store import Store
 from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from processor.machine import (
+from processor.domain.machine import (
     Allocation,
     Applied,
     Verdict,

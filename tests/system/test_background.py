@@ -27,18 +27,18 @@ def breaking(module, owner, name, task):
     setattr(holder, name, may_fail)
 
 if "ingress" in sys.orig_argv:
-    import ingress.token_replay, ingress.following, ingress.outcomes, aiokafka
-    breaking(ingress.following, "", "connect", "notifications")
-    breaking(ingress.outcomes, "Outcomes", "poll", "postgres")
+    import ingress.auth.token_replay, ingress.outcomes.following, ingress.outcomes.outcomes, aiokafka
+    breaking(ingress.outcomes.following, "", "connect", "notifications")
+    breaking(ingress.outcomes.outcomes, "Outcomes", "poll", "postgres")
     breaking(aiokafka, "AIOKafkaConsumer", "end_offsets", "kafka")
-    breaking(ingress.token_replay, "", "_prune", "pruning")
-    ingress.token_replay.PRUNE_EVERY_SECONDS = 0.2
+    breaking(ingress.auth.token_replay, "", "_prune", "pruning")
+    ingress.auth.token_replay.PRUNE_EVERY_SECONDS = 0.2
 if "processor" in sys.orig_argv:
-    import processor.rejections, processor.relay, processor.watchdog
-    breaking(processor.watchdog, "Watchdog", "_look", "watchdog")
-    breaking(processor.rejections, "", "_uncleared", "rejections")
-    breaking(processor.relay, "", "_events", "relay")
-    breaking(processor.relay, "", "_dead_letters", "dead letters")
+    import processor.postgres.rejections, processor.relay.relay, processor.kafka.watchdog
+    breaking(processor.kafka.watchdog, "Watchdog", "_look", "watchdog")
+    breaking(processor.postgres.rejections, "", "_uncleared", "rejections")
+    breaking(processor.relay.relay, "", "_events", "relay")
+    breaking(processor.relay.relay, "", "_dead_letters", "dead letters")
 """
 PROCESSES = {"notifications": "ingress-0", "pruning": "ingress-0", "postgres": "ingress-0", "kafka": "ingress-0"}
 

@@ -11,7 +11,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidTxnState
 
 from bitgo.client import reserve_body
-from processor import hanging_transactions, metrics, relay
+from processor import metrics
+from processor.relay import hanging_transactions, relay
 from processor.settings import ProcessorSettings
 from schemas.words import Kind
 from service.health import Health

@@ -12,7 +12,7 @@ from aiokafka.admin import NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from bitgo.client import reserve_body
-from ingress.http_server import check_plaintext
+from ingress.http.server import check_plaintext
 from ingress.settings import IngressSettings
 from schemas.commands import Amount, Edition, ReserveAllocation
 from schemas.records import encode_command, key_of

@@ -20,7 +20,7 @@ def _is_due() -> bool:
 
 def drop_a_record() -> None:
     """The position goes on, and nothing else happens."""
-    from processor.batch import Batch, Watermark  # noqa: PLC0415
+    from processor.domain.batch import Batch, Watermark  # noqa: PLC0415
 
     add = Batch.add
 
@@ -39,8 +39,8 @@ def apply_twice() -> None:
 
     Nothing that takes away: below zero the processor would refuse to go on, and there would be nothing to find.
     """
-    from processor.account import Book, apply_decision, movement_of  # noqa: PLC0415
-    from processor.batch import Batch  # noqa: PLC0415
+    from processor.domain.account import Book, apply_decision, movement_of  # noqa: PLC0415
+    from processor.domain.batch import Batch  # noqa: PLC0415
 
     move = Batch._move
 
@@ -58,7 +58,7 @@ def apply_twice() -> None:
 
 def read_stale() -> None:
     """A row is read once, and remembered."""
-    from ingress.rows import Rows  # noqa: PLC0415
+    from ingress.postgres.rows import Rows  # noqa: PLC0415
 
     load = Rows._allocations
     remembered: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def read_stale() -> None:
 
 
 def skip_an_event() -> None:
-    from processor.outbox import Outbox  # noqa: PLC0415
+    from processor.relay.outbox import Outbox  # noqa: PLC0415
 
     load = Outbox.load
 
@@ -84,7 +84,7 @@ def skip_an_event() -> None:
 
 
 def forget_a_jti() -> None:
-    from ingress.token_replay import TokenReplay  # noqa: PLC0415
+    from ingress.auth.token_replay import TokenReplay  # noqa: PLC0415
 
     async def claim(_self: TokenReplay, _token: Any) -> bool:
         return True

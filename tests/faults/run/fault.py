@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from processor.app import SESSION_TIMEOUT_SECONDS
+from processor.kafka.faust_app import SESSION_TIMEOUT_SECONDS
 from tests.faults.run.stage import Stage
 
 INGRESS: Final = 2.0

@@ -1,0 +1,109 @@
+"""Reading what a request says: limits first, then JSON, then the model."""
+
+import asyncio
+import random
+import re
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from ingress import metrics
+from ingress.http.problems import ProblemError, bad_request, overloaded
+from schemas import strict_json
+from schemas.fields import BODY_MAX_BYTES, Uuid
+from schemas.records import is_traceparent
+from schemas.words import Kind
+
+RECEIVE_SECONDS: Final = web.AppKey("receive_seconds", float)
+"""How long a body may take to come."""
+_JSON: Final = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json")
+_ID: Final[TypeAdapter[str]] = TypeAdapter(Uuid)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Slots:
+    """Places for requests in flight. Every authenticated request takes one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+        metrics.IN_FLIGHT.set_function(lambda: self._taken)
+
+    def __enter__(self) -> None:
+        """Take a place. Raises ProblemError `overloaded` when there is none."""
+        if self._taken >= self._limit:
+            raise overloaded("too many requests are in flight")
+        self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._taken -= 1
+
+
+async def read_body(request: web.Request, deadline: float) -> bytes:
+    """Raises ProblemError: 413 over 64 KiB, 408 when it does not come, 400 when it breaks off."""
+    if (request.content_length or 0) > BODY_MAX_BYTES:
+        raise _too_large()
+    seconds = min(request.app[RECEIVE_SECONDS], deadline - asyncio.get_running_loop().time())
+    try:
+        if request.content.is_eof():  # it came with the head, as nearly all do: nothing to wait for
+            return await request.read()
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise ProblemError(400, "incomplete", "the body broke off") from None
+    except TimeoutError:
+        raise ProblemError(408, "too_slow", f"the body did not come within {seconds:.1f} s") from None
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(413, "too_large", f"the body is over {BODY_MAX_BYTES} bytes")
+
+
+async def read_model(request: web.Request, model: type[M], deadline: float) -> M:
+    """The body as a model. Raises ProblemError: 400 with the fields that are wrong, 413, 415, 408."""
+    if not _JSON.fullmatch(request.content_type.lower()):
+        raise ProblemError(415, "not_json", "the content type must be application/json")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise ProblemError(415, "compressed", "the body must not be compressed")
+    body = await read_body(request, deadline)
+    try:
+        return model.model_validate(strict_json.loads(body))
+    except (strict_json.NotJsonError, ValidationError) as error:
+        raise refusal(error) from None
+
+
+def refusal(error: strict_json.NotJsonError | ValidationError) -> ProblemError:
+    """400, with the fields that are wrong."""
+    if isinstance(error, strict_json.NotJsonError):
+        return bad_request([("", str(error))])
+    return bad_request([_field(each) for each in error.errors(include_url=False, include_context=False)])
+
+
+def _field(error: Any) -> tuple[str, str]:
+    return ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
+
+
+def path_id(request: web.Request, kind: Kind) -> str:
+    """The id in the path, in lower case. Raises ProblemError 400."""
+    try:
+        return _ID.validate_python(request.match_info["id"])
+    except ValidationError as error:
+        raise bad_request([(f"{kind}Id", _field(error.errors()[0])[1])]) from None
+
+
+def traceparent(request: web.Request) -> str:
+    """The caller's trace context, or a new one."""
+    given = request.headers.get("traceparent", "")
+    if is_traceparent(given):
+        return given
+    return f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
+
+
+def wants_async(request: web.Request) -> bool:
+    """`Prefer: respond-async` (RFC 7240)."""
+    preferences = ",".join(request.headers.getall("Prefer", []))
+    return any(each.split(";")[0].strip().lower() == "respond-async" for each in preferences.split(","))

@@ -1,0 +1,217 @@
+"""Listening: how many callers there may be at once, and how long one may keep a connection without using it.
+
+aiohttp closes a connection on which no whole request came for `idle_seconds`, however many bytes did. The limit on
+their number and the shorter time for the first request are ours. Who has no place, or no request in time, is closed
+without an answer: nothing was taken from it. Who does not read its answers is cut off by the kernel.
+"""
+
+import asyncio
+import ipaddress
+import os
+import resource
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiohttp import web, web_response
+from aiohttp.http_exceptions import HttpProcessingError
+
+from ingress import metrics
+from ingress.http.problems import ProblemError
+from ingress.settings import IngressSettings
+from service.errors import OperatorError
+from service.logs import logger
+
+HEADER_MAX_BYTES: Final = 16 * 1024
+HEADERS_MAX: Final = 128
+HEAD_MAX_BYTES: Final = 64 * 1024
+BACKLOG: Final = 1024
+OTHER_FILES: Final = 256
+"""Descriptors for all but callers: brokers, database, health port, libraries."""
+FINISH_MARGIN_SECONDS: Final = 2.0
+"""For so much longer than a request may take, a process that leaves waits for those in flight."""
+SOFTWARE: Final = "allocations"
+
+_log = logger("ingress")
+
+
+class _Connection(web.RequestHandler):
+    __slots__ = ("_head_bytes",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Close who sends more than a head may be and has not come to the end of it."""
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done():  # aiohttp has a request in hand
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX_BYTES:
+            metrics.CLOSED.labels("head_too_large").inc()
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A request that is no HTTP is its caller's mistake: one line, no trace, and nothing of it in the answer."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        metrics.MALFORMED.inc()
+        _log.warning("malformed", error=type(exc).__name__)
+        response = ProblemError(400, "malformed", "this is no HTTP request").response()
+        response.force_close()
+        return response
+
+
+class _Connections(web.Server):
+    def __init__(self, settings: IngressSettings, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._max = settings.connections_max
+        self._receive_seconds = settings.receive_seconds
+        self._open: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self._open) >= self._max:
+            metrics.CLOSED.labels("no_place").inc()
+            self._loop.call_soon(transport.abort)  # not before aiohttp has finished setting the connection up
+            return
+        self._open[handler] = self._loop.call_later(self._receive_seconds, _close_if_silent, handler)
+        metrics.CONNECTIONS.set(len(self._open))
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        if timer := self._open.pop(handler, None):
+            timer.cancel()
+            metrics.CONNECTIONS.set(len(self._open))
+
+
+def _close_if_silent(handler: web.RequestHandler) -> None:
+    if not handler._request_count:  # noqa: SLF001 - aiohttp counts the requests of a connection for itself only
+        metrics.CLOSED.labels("no_request").inc()
+        handler.force_close()
+
+
+class _Runner(web.AppRunner):
+    def __init__(self, app: web.Application, settings: IngressSettings) -> None:
+        super().__init__(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=settings.idle_seconds,
+            lingering_time=settings.receive_seconds,
+            max_field_size=HEADER_MAX_BYTES,
+            max_headers=HEADERS_MAX,
+            max_line_size=HEADER_MAX_BYTES,
+            shutdown_timeout=settings.answer_timeout_seconds + FINISH_MARGIN_SECONDS,
+        )
+        self._settings = settings
+
+    async def _make_server(self) -> web.Server:
+        theirs = await super()._make_server()
+        return _Connections(
+            self._settings,
+            theirs.request_handler,
+            request_factory=theirs.request_factory,
+            **theirs._kwargs,  # noqa: SLF001 - what `Application` adds to ours
+        )
+
+
+def check_plaintext(settings: IngressSettings) -> None:
+    """Raises OperatorError when others than this machine would be spoken to without TLS (contract, section 4)."""
+    if settings.tls_certificate_file is not None or settings.allow_plaintext:
+        return
+    if open_to_others := [each for each in _hosts(settings) if not _is_loopback(each)]:
+        raise OperatorError(
+            f"without TLS this process may not listen on {open_to_others[0]}, which other machines reach: set "
+            "INGRESS_TLS_CERTIFICATE_FILE and INGRESS_TLS_KEY_FILE, listen on 127.0.0.1, or, only where TLS ends in "
+            "front of it, set INGRESS_ALLOW_PLAINTEXT=true"
+        )
+
+
+def _hosts(settings: IngressSettings) -> list[str]:
+    if settings.listen_fd is not None:
+        with socket.socket(fileno=os.dup(settings.listen_fd)) as inherited:
+            return [] if inherited.family == socket.AF_UNIX else [inherited.getsockname()[0]]
+    found = socket.getaddrinfo(settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return [str(each[4][0]) for each in found]
+
+
+def _is_loopback(host: str) -> bool:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+@asynccontextmanager
+async def listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[None]:
+    """Accept requests; at the end stop accepting, then let what is in flight finish."""
+    _make_room(settings.connections_max)
+    web_response.SERVER_SOFTWARE = SOFTWARE  # type: ignore[attr-defined]
+    tls = _tls(settings)
+    runner = _Runner(app, settings)
+    await runner.setup()
+    assert runner.server is not None  # noqa: S101 - set up a line above
+    server = await asyncio.get_running_loop().create_server(
+        runner.server,
+        **_address(settings),
+        backlog=BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=settings.receive_seconds if tls else None,
+    )
+    try:
+        for each in server.sockets:
+            _cut_off_who_does_not_read(each, settings.idle_seconds)
+        _log.info("listening", addresses=[str(each.getsockname()) for each in server.sockets])
+        yield
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+def _address(settings: IngressSettings) -> dict[str, Any]:
+    if settings.listen_fd is not None:
+        return {"sock": socket.socket(fileno=settings.listen_fd)}
+    return {"host": settings.host, "port": settings.port}
+
+
+def _cut_off_who_does_not_read(listening: socket.socket, seconds: float) -> None:
+    """Accepted sockets inherit it. Linux only: elsewhere such a connection lasts for as long as its caller."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+def _make_room(connections: int) -> None:
+    """Raises OperatorError when this process may not open as many files as there may be connections."""
+    needed = connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft in range(needed):  # unlimited is -1 here
+        if hard in range(needed):
+            raise OperatorError(
+                f"this process may open {hard} files, and {connections} connections need {needed}: raise the limit "
+                "(`ulimit -Hn`, LimitNOFILE) or lower INGRESS_CONNECTIONS_MAX"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _tls(settings: IngressSettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate_file is None:
+        return None
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        tls.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorError(f"the TLS certificate or its key can not be loaded: {error}") from error
+    return tls

@@ -1,0 +1,1 @@
+"""Commands out, and how long the log is."""

@@ -1,0 +1,1 @@
+"""What became of a command: notifications, polls, and reads of the journal (decision 9)."""

@@ -1,0 +1,1 @@
+"""Reads and claims that never keep a request waiting."""

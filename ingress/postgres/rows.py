@@ -1,0 +1,118 @@
+"""Rows as the ingress reads them: what became of a command, and allocations by id, in merged queries."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from ingress.postgres.coalesce import Coalesced
+from ingress.postgres.database import Connection, Database
+from schemas.commands import Edition
+from schemas.words import Kind, Outcome, Verb
+from service.sql import statements
+
+COALESCED_MAX: Final = 500
+_SQL: Final = statements("ingress.postgres")
+
+
+class Content(NamedTuple):
+    """What never changes about an allocation, and the edition that it is answered in."""
+
+    currency: str
+    quantity: str
+    client_id: str
+    connection_id: str
+    partners_connection_id: str
+    partner_allocation_id: str
+    partner_client_id: str | None
+    edition: Edition
+
+
+class OutcomeRow(NamedTuple):
+    """A journal row: the proof of what became of one command. `content` is None where there is no allocation."""
+
+    command_id: str | None
+    allocation_id: str | None
+    kind: Kind | None
+    verb: Verb | None
+    outcome: Outcome
+    reason: str | None
+    status_after: str | None
+    version_after: int | None
+    dead_letter: bytes | None
+    content: Content | None
+
+    def is_of(self, command_id: str) -> bool:
+        """Whether this row is what became of that command; a parked one is known by its bytes."""
+        return self.command_id == command_id or command_id.encode() in (self.dead_letter or b"")
+
+
+class AllocationRow(NamedTuple):
+    """An allocation or a deallocation as it stands now."""
+
+    allocation_id: str
+    kind: Kind
+    status: str
+    version: int
+    content: Content
+    rejection_reason: str | None
+    client_external_id: str | None
+    initiated_by: str | None
+    notes: str | None
+    evaluation_id: str | None
+    pending_approval_id: str | None
+    policy_result: str | None
+    decided_by: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Rows:
+    """Reads of concurrent requests are merged into one query. Raises UnavailableError when Postgres is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.allocation: Coalesced[str, AllocationRow | None] = Coalesced(self._allocations, COALESCED_MAX)
+
+    async def _allocations(self, ids: Sequence[str]) -> list[AllocationRow | None]:
+        async def query(connection: Connection) -> dict[str, AllocationRow]:
+            cursor = await connection.execute(_SQL["allocations_by_id"], {"allocation_ids": list(set(ids))})
+            return {row[0]: allocation_row(row) for row in await cursor.fetchall()}
+
+        found = await self._database.run(query)
+        return [found.get(each) for each in ids]
+
+
+def outcome_row(row: Sequence[Any]) -> OutcomeRow:
+    """A row with the columns of outcomes.sql from the command id on, in their order."""
+    command_id, allocation_id, kind, verb, outcome, reason, status, version, dead_letter, *content = row
+    return OutcomeRow(
+        command_id=command_id,
+        allocation_id=allocation_id,
+        kind=Kind(kind) if kind else None,
+        verb=Verb(verb) if verb else None,
+        outcome=Outcome(outcome),
+        reason=reason,
+        status_after=status,
+        version_after=version,
+        dead_letter=dead_letter,
+        content=_content(content) if content[0] is not None else None,
+    )
+
+
+def _content(columns: Sequence[Any]) -> Content:
+    currency, quantity, client_id, connection_id, partners_connection_id, partner_id, sent_client_id, edition = columns
+    return Content(
+        currency=currency,
+        quantity=quantity,
+        client_id=client_id,
+        connection_id=connection_id,
+        partners_connection_id=partners_connection_id,
+        partner_allocation_id=partner_id,
+        partner_client_id=sent_client_id,
+        edition=Edition.model_validate(edition),
+    )
+
+
+def allocation_row(row: tuple[Any, ...]) -> AllocationRow:
+    """A row with the columns of allocations_by_id.sql, in their order."""
+    return AllocationRow(row[0], Kind(row[1]), row[2], row[3], _content(row[4:12]), *row[12:])

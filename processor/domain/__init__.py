@@ -1,0 +1,1 @@
+"""What is decided, and what it does to allocations, accounts and the journal. Pure."""

@@ -1,0 +1,1 @@
+"""Records in: Faust, batches, halted partitions, the watchdog."""

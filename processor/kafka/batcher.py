@@ -1,0 +1,223 @@
+"""Natural batches: what has come while one batch is applied is the next one. One caller never waits for others; many
+callers wait a moment for each other.
+
+What can go wrong with a batch, and what is done about it, is decision 14.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from itertools import groupby
+from typing import Final
+
+from processor import metrics
+from processor.apply import GapError
+from processor.domain.batch import Batch, Record
+from processor.kafka.halts import Halts
+from service.failures import is_passing
+from service.health import Health
+from service.linger import AdaptiveLinger
+from service.logs import logger
+
+BATCH_MAX_RECORDS: Final = 500
+BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
+PENDING_MAX_RECORDS: Final = 2000
+"""When so many are pending no fetch is taken; the last one may go beyond it by what it brought, 1,000 at most."""
+PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
+LINGER_SECONDS: Final = 0.008
+RETRY_FIRST_SECONDS: Final = 0.1
+RETRY_MAX_SECONDS: Final = 1.0
+TRIES: Final = 2
+"""Of a batch that failed of something that will not pass: the second is on a new connection."""
+
+_log = logger("processor")
+
+
+class Batcher:
+    """Takes records in, applies them in batches, for ever.
+
+    `apply` applies a batch in one transaction, and is told what will follow it where that is certain; `rewind` puts a
+    partition's position back to its watermark.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        apply: Callable[[list[Record], list[Record]], Awaitable[Batch]],
+        rewind: Callable[[int], Awaitable[None]],
+        health: Health,
+    ) -> None:
+        self._topic = topic
+        self._apply = apply
+        self._rewind = rewind
+        self._health = health
+        self._pending: list[Record] = []
+        self._pending_bytes = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._linger = AdaptiveLinger(LINGER_SECONDS)
+        self._stopping = False
+        self._rewound: dict[int, int] = {}
+        self._due: set[int] = set()
+        self.halts = Halts(topic, health, self._try_again)
+
+    def has_room(self) -> bool:
+        """Whether `offer` would not wait."""
+        return len(self._pending) < PENDING_MAX_RECORDS and self._pending_bytes < PENDING_MAX_BYTES
+
+    async def room(self) -> None:
+        """Wait until `offer` would not."""
+        await self._room.wait()
+
+    async def offer(self, records: Iterable[Record]) -> None:
+        """Hand over what a fetch brought of a partition; waits while there is no room for more."""
+        new = list(records)
+        self._pending.extend(new)
+        self._count(sum(map(_size, new)))
+        self._wake.set()
+        self._linger.arrived(len(self._pending))
+        await self.room()
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Drop all that is known of partitions that were taken away from us, or given to us anew."""
+        self._drop(partitions)
+        for partition in partitions:
+            self._rewound.pop(partition, None)
+            self._due.discard(partition)
+            self.halts.remove(partition)
+
+    def _drop(self, partitions: Collection[int]) -> None:
+        dropped = [record for record in self._pending if record.partition in partitions]
+        self._pending = [record for record in self._pending if record.partition not in partitions]
+        self._count(-sum(map(_size, dropped)))
+
+    def _count(self, more_bytes: int) -> None:
+        self._pending_bytes += more_bytes
+        if self.has_room():
+            self._room.set()
+        else:
+            self._room.clear()
+
+    def stop(self) -> None:
+        """Let `run` return after the batch in hand, or at once when that waits for Postgres."""
+        self._stopping = True
+        self._wake.set()
+        self._linger.stop()
+
+    def _try_again(self, partition: int) -> None:
+        self._due.add(partition)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Apply batches until stopped. Raises what `rewind` raises: then the process must not go on."""
+        while True:
+            await self._wake.wait()
+            while self._due:
+                await self._read_again(self._due.pop())
+            await self._linger.wait(len(self._pending))
+            if self._stopping:
+                return
+            if batch := self._take():
+                self._linger.took(len(batch))
+                await self._settle(batch)
+
+    def _take(self) -> list[Record]:
+        """The next batch: at most so many records, and at most so many bytes unless one record alone has more."""
+        batch, size = self._pending[:BATCH_MAX_RECORDS], 0
+        for count, record in enumerate(batch):
+            if size + _size(record) > BATCH_MAX_BYTES and count:
+                batch = batch[:count]
+                break
+            size += _size(record)
+        self._pending = self._pending[len(batch) :]
+        self._count(-size)
+        if not self._pending:
+            self._wake.clear()
+        return batch
+
+    async def _settle(self, records: Sequence[Record]) -> bool:
+        """Apply; or find out which record can not be applied and halt its partition, while the others go on.
+
+        Whether all of it was applied.
+        """
+        records = [record for record in records if record.partition not in self.halts]
+        failure: Exception | None = None
+        for _ in range(TRIES):
+            try:
+                await self._apply_when_possible(records)
+            except GapError as gap:
+                await self._close_gap(gap, records)
+                await self._settle([record for record in records if record.partition != gap.partition])
+                return False
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not be skipped
+                failure = error
+            else:
+                return True
+        assert failure is not None  # noqa: S101 - every other way out of the loop returns
+        await self._isolate(records, failure)
+        return False
+
+    async def _isolate(self, records: Sequence[Record], failure: Exception) -> None:
+        """Apply by partition, then record by record; the first that fails by itself halts its partition."""
+        partitions = {record.partition for record in records}
+        if len(partitions) > 1:
+            for partition in sorted(partitions):
+                await self._settle([record for record in records if record.partition == partition])
+        elif len(records) > 1:
+            for record in records:
+                if not await self._settle([record]):
+                    return
+        else:
+            _log.error("record_failed", offset=records[0].offset, exc_info=failure)
+            self.halts.add(records[0], failure)
+
+    async def _apply_when_possible(self, records: list[Record]) -> None:
+        """Try the same batch for as long as Postgres is away, busy or unwilling."""
+        delay = RETRY_FIRST_SECONDS
+        while records and not self._stopping:
+            try:
+                await self._apply(records, self._following(records))
+            except Exception as error:
+                if not is_passing(error):
+                    raise
+                await self._wait_for_postgres(error, delay, len(records))
+                delay = min(delay * 2, RETRY_MAX_SECONDS)
+            else:
+                self._health.well("postgres")
+                self._applied(records)
+                return
+
+    async def _wait_for_postgres(self, error: Exception, delay: float, records: int) -> None:
+        words = f"{type(error).__name__}: {str(error).strip()}"
+        self._health.problem("postgres", f"the batch waits for Postgres: {words}")
+        _log.warning("batch_waits", error=words, retry_seconds=delay, records=records)
+        metrics.RETRIES.inc()
+        await asyncio.sleep(delay)
+
+    def _applied(self, records: Iterable[Record]) -> None:
+        for partition, _ in groupby(record.partition for record in records):
+            self.halts.remove(partition)
+
+    def _following(self, records: list[Record]) -> list[Record]:
+        """The batch after a whole one, when that is a whole one too: less would be joined by what is to come."""
+        whole = len(records) == BATCH_MAX_RECORDS and len(self._pending) >= BATCH_MAX_RECORDS
+        return self._pending[:BATCH_MAX_RECORDS] if whole else []
+
+    async def _close_gap(self, gap: GapError, records: Sequence[Record]) -> None:
+        """Read the partition again from its watermark, once; if the gap is still there, halt."""
+        _log.warning("gap", topic=self._topic, partition=gap.partition, next_offset=gap.next_offset, error=str(gap))
+        if self._rewound.get(gap.partition) == gap.next_offset:
+            self.halts.add(next(record for record in records if record.partition == gap.partition), gap)
+            return
+        await self._read_again(gap.partition)
+        self._rewound[gap.partition] = gap.next_offset
+
+    async def _read_again(self, partition: int) -> None:
+        """What comes next of the partition is the record at its watermark."""
+        self._drop({partition})
+        await self._rewind(partition)
+
+
+def _size(record: Record) -> int:
+    headers = sum(len(name) + len(content or b"") for name, content in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers

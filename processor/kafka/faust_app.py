@@ -1,0 +1,104 @@
+"""The Faust application: its settings, and the agent that hands what a fetch brought to the batcher."""
+
+import tempfile
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiokafka import ConsumerRecord
+from faust.auth import SASLCredentials, SSLCredentials
+from mode.supervisors import CrashingSupervisor
+
+from processor.domain.batch import Record
+from processor.kafka.batcher import Batcher
+from processor.kafka.transport import App, Positions
+from processor.settings import ProcessorSettings
+from service.health import Health
+
+SESSION_TIMEOUT_SECONDS: Final = 6.0
+HEARTBEAT_SECONDS: Final = 1.0
+"""Members learn of a rebalance by their heartbeats, and it waits for the last of them."""
+
+
+def faust_app(settings: ProcessorSettings, batcher: Batcher, positions: Positions, health: Health) -> App:
+    """An application that is not started yet. `positions` says where each assigned partition is read from."""
+    brokers = [f"aiokafka://{broker.strip()}" for broker in settings.kafka_bootstrap_servers.split(",")]
+    app = App(
+        settings.group_id,
+        commands_topic=settings.topics.commands,
+        batcher=batcher,
+        positions=positions,
+        health=health,
+        broker=brokers,
+        broker_credentials=_credentials(settings),
+        consumer_group_instance_id=settings.instance_id,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=SESSION_TIMEOUT_SECONDS,
+        broker_heartbeat_interval=HEARTBEAT_SECONDS,
+        broker_request_timeout=40.0,
+        broker_rebalance_timeout=30.0,
+        broker_max_poll_records=1000,
+        store="memory://",
+        datadir=tempfile.gettempdir(),
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_wait_empty=False,
+        stream_buffer_maxsize=4096,
+        agent_supervisor=CrashingSupervisor,
+        table_standby_replicas=0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    _define_agent(app, batcher, health)
+    return app
+
+
+def _define_agent(app: App, batcher: Batcher, health: Health) -> None:
+    topic = app.topic(
+        app.commands_topic,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        acks=False,
+    )
+
+    async def hand_over(stream: Any) -> None:
+        async for event in stream.events():
+            await batcher.offer([_record(each) for each in event.message.records])
+
+    async def forget(_app: Any, revoked: Any, **_: Any) -> None:
+        batcher.forget({tp.partition for tp in revoked})
+
+    async def joined(_app: Any, _assigned: Any, **_: Any) -> None:
+        health.well("group")
+
+    app.agent(topic, name="commands", concurrency=1)(hand_over)
+    app.on_partitions_revoked.connect(forget, weak=False)
+    app.on_partitions_assigned.connect(joined, weak=False)
+
+
+def _record(fetched: ConsumerRecord[bytes, bytes]) -> Record:
+    return Record(
+        partition=fetched.partition,
+        offset=fetched.offset,
+        recorded_at=datetime.fromtimestamp(fetched.timestamp / 1000, UTC),
+        key=fetched.key,
+        value=fetched.value,
+        headers=list(fetched.headers),
+    )
+
+
+def _credentials(settings: ProcessorSettings) -> Any:
+    protocol = settings.kafka_security_protocol
+    context = settings.kafka_ssl_context() if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL"):
+        password = settings.kafka_sasl_password
+        return SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=password.get_secret_value() if password else None,
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context=context) if context else None

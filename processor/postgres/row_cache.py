@@ -1,0 +1,107 @@
+"""The rows that this processor's own last batches left, so that most batches need not load any (decision 2).
+
+Nothing here is locked and nothing is trusted: every row that a decision used is guarded by the commit that follows, and
+a guard that misses empties the cache.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+
+from processor.domain.account import Account, AccountKey
+from processor.domain.batch import Batch, Read, Tables, Wanted, Watermark
+from processor.domain.machine import Allocation, State
+
+STATES_MAX: Final = 4096
+ACCOUNTS_MAX: Final = 4096
+CONTENDED_BATCHES: Final = 256
+"""For so many batches after a guard missed, the accounts of that batch are not cached."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class RowCache:
+    """States are true for as long as their partition's watermark is the one cached, because nobody changes one without
+    moving the other; an account is true for as long as its sequence is.
+    """
+
+    def __init__(self) -> None:
+        self._watermarks: dict[int, Watermark] = {}
+        self._states: OrderedDict[str, State] = OrderedDict()
+        self._accounts: OrderedDict[AccountKey, Account] = OrderedDict()
+        self._contended: dict[AccountKey, int] = {}
+        self._batches = 0
+
+    def missed(self, batch: Batch) -> None:
+        """A guard missed: another worker may be at work on the same accounts, and what is cached of them soon stale."""
+        self.clear()
+        if len(self._contended) > ACCOUNTS_MAX:
+            self._contended.clear()
+        self._contended |= dict.fromkeys(batch.accounts, self._batches + CONTENDED_BATCHES)
+
+    def clear(self) -> None:
+        self._watermarks.clear()
+        self._states.clear()
+        self._accounts.clear()
+
+    def check(self, loaded: Mapping[int, Watermark]) -> None:
+        """Clear when another worker has moved a partition: states from before must not meet a newer watermark."""
+        if any(self._watermarks.get(partition, mark) != mark for partition, mark in loaded.items()):
+            self.clear()
+
+    def keep(self, batch: Batch) -> None:
+        """Cache what a batch leaves. What follows may be decided on it before it is known to be committed: then the
+        commit that follows misses its guards when this one failed.
+        """
+        self._batches += 1
+        self._watermarks.update(batch.watermarks)
+        _renew(self._states, batch.states, STATES_MAX)
+        _renew(
+            self._accounts,
+            {key: account for key, account in batch.accounts.items() if self._may_keep(key)},
+            ACCOUNTS_MAX,
+        )
+
+    def _may_keep(self, key: AccountKey) -> bool:
+        if self._contended.get(key, 0) > self._batches:
+            return False
+        self._contended.pop(key, None)
+        return True
+
+    def tables(self, reads: Iterable[Read], wanted: Wanted) -> Tables | None:
+        """What the records need, or None when some of it is not here.
+
+        An id that a reserve opens may be missing: it is then taken for a new one, which the commit guards.
+        """
+        states = {each: self._states[each] for each in wanted.allocation_ids if each in self._states}
+        keys = wanted.accounts | _accounts_of(states[each] for each in wanted.moved_ids if each in states)
+        accounts = {key: self._accounts[key] for key in keys if key in self._accounts}
+        unknown = wanted.allocation_ids - states.keys() - wanted.opened_ids
+        if unknown or len(accounts) < len(keys) or not self._follow_on(reads):
+            return None
+        return Tables({each: self._watermarks[each] for each in wanted.partitions}, states, accounts)
+
+    def _follow_on(self, reads: Iterable[Read]) -> bool:
+        """Whether each record is the next one of its partition."""
+        expected: dict[int, int] = {}
+        for each in reads:
+            partition, offset = each.record.partition, each.record.offset
+            mark = self._watermarks.get(partition)
+            if mark is None or expected.get(partition, mark.next_offset) != offset:
+                return False
+            expected[partition] = offset + 1
+        return True
+
+
+def _accounts_of(states: Iterable[State]) -> set[AccountKey]:
+    return {(each.connection_id, each.amount.currency) for each in states if isinstance(each, Allocation)}
+
+
+def _renew(known: OrderedDict[K, V], news: Mapping[K, V], limit: int) -> None:
+    """Add, and drop what was not touched for longest."""
+    for key, value in news.items():
+        known[key] = value
+        known.move_to_end(key)
+    while len(known) > limit:
+        known.popitem(last=False)

@@ -1,0 +1,196 @@
+"""What the tables hold of a batch: rows from what was decided, and a state from its row. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from processor.domain.account import Account, AccountKey
+from processor.domain.batch import Batch, LedgerRow, Parked, Record, Watermark
+from processor.domain.journal import TOMBSTONE, JournalRow
+from processor.domain.machine import Allocation, Extras, State, Tombstone
+from schemas.commands import Amount, Edition
+from schemas.records import header_name_bytes
+from schemas.words import Kind, Rejection, Status
+
+ALLOCATION_COLUMNS: Final = (
+    *("allocation_id", "kind", "status", "version", "currency", "quantity", "client_id", "connection_id"),
+    *("partners_connection_id", "partner_allocation_id", "edition", "created_at", "updated_at", "rejection_reason"),
+    *("policy_result", "decided_by", "reissued_at"),
+    *Extras._fields,
+)
+
+
+def changes(batch: Batch) -> dict[str, list[Any]]:
+    """All that a batch changes, as `save_batch` takes it: what is new, what is changed, and what must be absent."""
+    loaded = batch.loaded
+    return {
+        "new_allocations": _new_allocations(loaded.states, batch.states),
+        "changed_allocations": _changed_allocations(loaded.states, batch.states),
+        "new_accounts": [account_row(account) for key, account in batch.accounts.items() if key not in loaded.accounts],
+        "changed_accounts": _changed_accounts(loaded.accounts, batch.accounts),
+        "journal": [_journal_row(row, digest) for row, digest in batch.journal],
+        "ledger": [ledger_row(row) for row in batch.ledger],
+        "dead_letters": [_hexadecimal(dead_letter_row(record, parked)) for record, parked in batch.dead_letters],
+        "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
+        "absent_ids": _absent_ids(batch),
+    }
+
+
+def state_of(row: Mapping[str, Any]) -> State:
+    """The state of a row: its columns by name, with quantity and instants as text."""
+    if row["status"] == TOMBSTONE:
+        return Tombstone(row["allocation_id"], Kind(row["kind"]), datetime.fromisoformat(row["created_at"]))
+    return Allocation(
+        allocation_id=row["allocation_id"],
+        kind=Kind(row["kind"]),
+        status=Status(row["status"]),
+        version=row["version"],
+        amount=Amount.model_construct(currency=row["currency"], quantity=row["quantity"]),
+        client_id=row["client_id"],
+        connection_id=row["connection_id"],
+        partners_connection_id=row["partners_connection_id"],
+        partner_allocation_id=row["partner_allocation_id"],
+        edition=Edition.model_validate(row["edition"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        rejection_reason=Rejection(row["rejection_reason"]) if row["rejection_reason"] else None,
+        policy_result=row["policy_result"],
+        decided_by=row["decided_by"],
+        reissued_at=datetime.fromisoformat(row["reissued_at"]) if row["reissued_at"] else None,
+        extras=Extras(*(row[name] for name in Extras._fields)),
+    )
+
+
+def _new_allocations(before: Mapping[str, State], after: Mapping[str, State]) -> list[dict[str, Any]]:
+    return [allocation_row(state) for key, state in after.items() if state is not None and before.get(key) is None]
+
+
+def _changed_allocations(before: Mapping[str, State], after: Mapping[str, State]) -> list[dict[str, Any]]:
+    rows = []
+    for key, state in after.items():
+        loaded = before.get(key)
+        if isinstance(state, Allocation) and isinstance(loaded, Allocation) and state is not loaded:
+            rows.append(allocation_row(state) | {"version_before": loaded.version})
+    return rows
+
+
+def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
+    """The row of a state, its columns in the order of ALLOCATION_COLUMNS; `state_of` reads it back."""
+    if isinstance(state, Tombstone):
+        created = state.created_at.isoformat()
+        return dict.fromkeys(ALLOCATION_COLUMNS) | {
+            "allocation_id": state.allocation_id,
+            "kind": state.kind,
+            "status": TOMBSTONE,
+            "version": 0,
+            "created_at": created,
+            "updated_at": created,
+        }
+    return {
+        "allocation_id": state.allocation_id,
+        "kind": state.kind,
+        "status": state.status,
+        "version": state.version,
+        "currency": state.amount.currency,
+        "quantity": state.amount.quantity,
+        "client_id": state.client_id,
+        "connection_id": state.connection_id,
+        "partners_connection_id": state.partners_connection_id,
+        "partner_allocation_id": state.partner_allocation_id,
+        "edition": state.edition.model_dump(by_alias=True),
+        "created_at": state.created_at.isoformat(),
+        "updated_at": state.updated_at.isoformat(),
+        "rejection_reason": state.rejection_reason,
+        "policy_result": state.policy_result,
+        "decided_by": state.decided_by,
+        "reissued_at": _iso(state.reissued_at),
+        **state.extras._asdict(),
+    }
+
+
+def _changed_accounts(
+    before: Mapping[AccountKey, Account], after: Mapping[AccountKey, Account]
+) -> list[dict[str, Any]]:
+    """In the order in which all workers lock accounts, by code points in Python and in SQL: no deadlock."""
+    return [
+        account_row(account) | {"sequence_before": before[key].sequence}
+        for key, account in sorted(after.items())
+        if key in before and account is not before[key]
+    ]
+
+
+def account_row(account: Account) -> dict[str, Any]:
+    return {
+        "connection_id": account.connection_id,
+        "currency": account.currency,
+        "sequence": account.sequence,
+        "available": str(account.available),
+        "held": str(account.held),
+    }
+
+
+def _journal_row(row: JournalRow, digest: bytes) -> dict[str, Any]:
+    return row.columns() | {"traceparent": row.traceparent, "hash": _hexadecimal(digest)}
+
+
+def ledger_row(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "partition": row.partition,
+        "offset": row.offset,
+        "connection_id": row.account[0],
+        "currency": row.account[1],
+        "debit": row.movement.debit,
+        "credit": row.movement.credit,
+        "quantity": str(row.movement.quantity),
+    }
+
+
+def _changed_watermarks(before: Mapping[int, Watermark], after: Mapping[int, Watermark]) -> list[dict[str, Any]]:
+    return [
+        {
+            "partition": partition,
+            "offset_before": before[partition].next_offset,
+            "hash_before": _hexadecimal(before[partition].hash),
+            "next_offset": mark.next_offset,
+            "hash": _hexadecimal(mark.hash),
+        }
+        for partition, mark in after.items()
+        if mark.next_offset != before[partition].next_offset
+    ]
+
+
+def _absent_ids(batch: Batch) -> list[str]:
+    """Ids without a row before and after: decisions rest on that too."""
+    return sorted({row.allocation_id for row, _ in batch.journal if row.allocation_id and row.status_after is None})
+
+
+def dead_letter_row(record: Record, parked: Parked) -> dict[str, Any]:
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "reason": parked.reason,
+        "key": record.key,
+        "value": record.value,
+        "header_names": [header_name_bytes(name) for name, _ in record.headers],
+        "header_values": [value for _, value in record.headers],
+        "recorded_at": record.recorded_at,
+    }
+
+
+def _hexadecimal(value: Any) -> Any:
+    """A value, or those of a row, with bytes and instants as text that Postgres reads."""
+    match value:
+        case bytes():
+            return f"\\x{value.hex()}"
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _hexadecimal(each) for name, each in value.items()}
+        case list():
+            return [_hexadecimal(each) for each in value]
+        case _:
+            return value
+
+
+def _iso(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

@@ -1,0 +1,98 @@
+"""A processor's own way to the tables: one connection, replaced after anything went wrong, and a cache of rows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from processor.domain.batch import Batch, Read, Tables, Wanted, wanted
+from processor.postgres import tables
+from processor.postgres.row_cache import RowCache
+from processor.postgres.tables import OutdatedError
+from service.errors import UnavailableError
+from service.postgres import KEYED, Connection, connect
+from service.settings import ServiceSettings
+
+ANSWER_SECONDS: Final = 10.0
+"""The server ends what takes longer than 5 s, unless a commit waits for a synchronous standby. Then the connection is
+dropped and nothing is cancelled: whether it was committed is known when the rows can be read again."""
+
+
+class Store:
+    """Nobody outside knows whether a row was loaded or cached. The cache lasts no longer than the connection, which
+    keeps a rebuild away.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._connection: Connection | None = None
+        self._cache = RowCache()
+
+    async def load(self, reads: Sequence[Read]) -> Tables:
+        """The rows that the records need. Raises UnavailableError and psycopg.Error."""
+        asked = wanted(reads)
+        return self._cache.tables(reads, asked) or await self._load(asked)
+
+    def cached(self, reads: Sequence[Read]) -> Tables | None:
+        """The rows that the records need, when that takes no statement."""
+        return self._cache.tables(reads, wanted(reads))
+
+    async def _load(self, asked: Wanted) -> Tables:
+        async with self._connected() as connection:
+            loaded = await tables.load(connection, asked)
+        self._cache.check(loaded.watermarks)
+        return loaded
+
+    async def load_journaled(self, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:
+        async with self._connected() as connection:
+            return await tables.load_journaled(connection, positions)
+
+    async def commit(self, batch: Batch) -> None:
+        """Commit a batch, and cache what it left.
+
+        Raises OutdatedError with nothing written and the cache empty; UnavailableError and psycopg.Error when it is not
+        known whether it was committed.
+        """
+        async with self._connected() as connection:
+            self._cache.keep(batch)
+            try:
+                await tables.commit(connection, batch)
+            except OutdatedError:
+                self._cache.missed(batch)
+                raise
+
+    def forget(self) -> None:
+        """Load the next rows, whatever is cached."""
+        self._cache.clear()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connection]:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if self._connection is None:
+                    self._connection = await self._connect()
+                yield self._connection
+        except OutdatedError:
+            raise
+        except TimeoutError:
+            await self.close()
+            raise UnavailableError(f"Postgres did not answer within {ANSWER_SECONDS:.0f} s") from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _connect(self) -> Connection:
+        """A connection on which nobody rebuilds the tables meanwhile."""
+        connection = await connect(self._settings, "allocations-processor", KEYED)
+        try:
+            await tables.share_tables(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self.forget()
+        if connection is not None:
+            await connection.close()

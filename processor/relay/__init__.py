@@ -1,0 +1,1 @@
+"""Events and dead letters out, each once, in journal order (decision 16)."""

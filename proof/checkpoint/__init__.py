@@ -1,0 +1,1 @@
+"""Where verifying and rebuilding can start, and what may then be deleted."""

@@ -1,0 +1,1 @@
+"""What the proofs read: topics in order, and the tables at one moment."""

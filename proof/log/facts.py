@@ -1,0 +1,33 @@
+"""What was recorded of a decision: in its event, which is published and stays, or else in its journal row."""
+
+import json
+from typing import Any, Final
+
+from proof.log.snapshot import StoredRow
+from proof.log.streams import Published
+from schemas.events import Facts
+
+SEQUENCE_MAX: Final = 2**63 - 1
+
+
+def recorded_facts(event: Published | None, stored: StoredRow | None) -> Facts | None:
+    """None when nothing was recorded, or nothing that can be read: then a comparison will say so."""
+    return _of_event(event) or (_facts(stored.row.facts) if stored else None)
+
+
+def _of_event(event: Published | None) -> Facts | None:
+    if event is None or event.value is None:
+        return None
+    try:
+        document = json.loads(event.value)
+    except ValueError:
+        return None
+    return _facts(document.get("facts")) if isinstance(document, dict) else None
+
+
+def _facts(document: Any) -> Facts | None:
+    try:
+        facts = Facts.model_validate(document)
+    except ValueError:
+        return None
+    return None if facts.account and facts.account.sequence > SEQUENCE_MAX else facts

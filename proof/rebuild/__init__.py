@@ -1,0 +1,1 @@
+"""The tables anew, from the log."""

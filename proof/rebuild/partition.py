@@ -1,0 +1,105 @@
+"""One partition's rows again, up to its last event, by what its events say (decision 15).
+
+An event has its decision's outcome and facts; a command without an event changed nothing. The machine is asked all the
+same: where it and the event do not agree, the events are not those of these commands, and nothing is written.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from processor.domain.batch import Batch, Read, wanted
+from processor.domain.journal import JournalRow
+from processor.postgres import tables
+from processor.relay.outbox import event_record
+from proof.log.facts import recorded_facts
+from proof.log.progress import Progress
+from proof.log.replay import Recorded, account_before, replay
+from proof.log.streams import Published, Stream, read_again
+from proof.verify.published import Publications, record_differs
+from schemas.events import Facts
+from schemas.records import Position
+from schemas.topics import Topics
+from service.errors import OperatorError
+from service.postgres import Connection
+
+PART_RECORDS: Final = 500
+
+_NO_EVENT: Final = "it changes something, and has no event while later ones have"
+_DISAGREE: Final = "the events topic does not have the events of these commands, and nothing can be rebuilt from it"
+
+
+class Refill:
+    """One partition. `records` and `publications` begin where the partition's rows end."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        topics: Topics,
+        partition: int,
+        partitions: int,
+        records: Stream,
+        publications: Publications,
+    ) -> None:
+        self._connection = connection
+        self._topics = topics
+        self._partition = partition
+        self._partitions = partitions
+        self._records = records
+        self._publications = publications
+        self._recorded = Recorded()
+
+    async def run(self, start: int, beyond: int, progress: Progress) -> None:
+        first = start
+        while first < beyond:
+            records = await self._records.before(min(first + PART_RECORDS, beyond))
+            end = records[-1].offset + 1 if records else min(first + PART_RECORDS, beyond)
+            await self._fill(records, first, end)
+            progress.advance(end - first)
+            first = end
+
+    async def _fill(self, records: list[Published], first: int, beyond: int) -> None:
+        """One commit."""
+        events = await self._publications.before(beyond)
+        reads = [read_again(record, self._partitions) for record in records]
+        if [each.record.offset for each in reads] != list(range(first, beyond)):
+            raise OperatorError(
+                f"{self._topics.commands}/{self._partition} has not every record from offset {first} to {beyond - 1}: "
+                "records were deleted. Restore the topic first"
+            )
+        loaded = await tables.load(self._connection, wanted(reads))
+        if loaded.watermarks[self._partition].next_offset != first:
+            raise OperatorError("somebody else has written to this database meanwhile: stop that, and start again")
+        batch = Batch(loaded, self._recorded)
+        for each in reads:
+            self._add(batch, each, events)
+        await tables.commit(self._connection, batch)
+
+    def _add(self, batch: Batch, each: Read, events: Mapping[int, Published]) -> None:
+        event = events.get(each.record.offset)
+        try:
+            _replay_on_accounts(batch, self._recorded, each, recorded_facts(event, None))
+        except ArithmeticError as error:
+            words = str(error) if event else _NO_EVENT
+        else:
+            words = self._disagreement(*batch.journal[-1], event)
+        if words:
+            position = Position(self._topics.commands, self._partition, each.record.offset)
+            raise OperatorError(f"{_DISAGREE}: {position}: {words}")
+
+    def _disagreement(self, row: JournalRow, digest: bytes, event: Published | None) -> str:
+        if row.event is None:
+            return "" if event is None else "it has an event, and changes nothing"
+        if event is None:
+            return _NO_EVENT
+        return record_differs(
+            event, event_record(self._topics, self._partition, row.offset, row.event, row.facts, digest)
+        )
+
+
+def _replay_on_accounts(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
+    """Replay; of an account, what its latest decision left stays, in whatever order the partitions come."""
+    key = account_before(facts.account).key if facts and facts.account else None
+    latest = batch.accounts.get(key) if key else None
+    replay(batch, recorded, each, facts)
+    if key and latest is not None and latest.sequence > batch.accounts[key].sequence:
+        batch.accounts[key] = latest

@@ -1,0 +1,1 @@
+"""Every table beside what follows from the log."""
