@@ -1,6 +1,6 @@
 """What the floor does to its tables: the product's transaction with everything left out that one could leave out.
 
-The round trips are those of the floor in the design's notes: begin, lock, load, all writes, commit. TokenReplay and the
+The round trips are those of the floor in the design's notes: begin, lock, load, all writes, commit. Claims and the
 reading of the answers, which that floor does not have, are added when a job asks for them (`complete`).
 """
 

@@ -38,9 +38,9 @@ _ORDER: Final[dict[tuple[str, str], bytes]] = {
 
 
 class ListQuery(BaseModel):
-    """The list's filters, sort and page. Filters are comma-separated; absent means all."""
+    """The list's filters, sort and page. Filters are comma-separated; absent means all. Nothing else (section 11)."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="ignore")
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="forbid")
 
     allocation_ids: list[Uuid] | None = None
     types: list[Kind] | None = None

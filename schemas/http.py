@@ -51,15 +51,9 @@ QuantityField = Annotated[
 ]
 
 
-def _not_null(value: Any) -> Any:
-    """An optional field is left out, never null: the answer could not say null back."""
-    if value is None:
-        raise ValueError("must be a string, or left out")
-    return value
-
-
 SentText = Annotated[
-    Text | None, BeforeValidator(_not_null), WithJsonSchema({"type": "string", "maxLength": TEXT_MAX_CHARACTERS})
+    Text | None,
+    WithJsonSchema({"type": ["string", "null"], "maxLength": TEXT_MAX_CHARACTERS, "description": "null: as if absent"}),
 ]
 
 
@@ -96,11 +90,11 @@ class ReserveBody(Body):
 
     @field_validator("partner_id_plural", "partners_client_id")
     @classmethod
-    def _agree(cls, value: str, info: ValidationInfo) -> str:
+    def _agree(cls, value: str | None, info: ValidationInfo) -> str | None:
         other = {"partner_id_plural": "partner_id_singular", "partners_client_id": "partner_client_id"}[
             str(info.field_name)
         ]
-        if info.data.get(other) not in (None, value):
+        if value is not None and info.data.get(other) not in (None, value):
             raise ValueError(f"differs from {cls.model_fields[other].alias}")
         return value
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from ingress import metrics
 from ingress.auth.operators import OperatorToken, Permission, find_operator
 from ingress.auth.signatures import HEADER, BadTokenError, Signatures, Token
-from ingress.auth.token_replay import TokenReplay
+from ingress.auth.token_replay import Claim, TokenReplay
 from ingress.http.problems import forbidden, unauthorized, unavailable
 from service.errors import UnavailableError
 from service.logs import logger
@@ -59,11 +59,11 @@ class Access:
         if caller.token is None:
             return
         try:
-            claimed = await self._claims.claim(caller.token, deadline)
+            claim = await self._claims.claim(caller.token, deadline)
         except (UnavailableError, TimeoutError) as error:
             raise unavailable("nothing was published: Postgres does not answer") from error
-        if not claimed:
-            raise _denied("reused")
+        if claim is not Claim.FIRST:
+            raise _denied(claim)
 
 
 def _denied(reason: str) -> Exception:

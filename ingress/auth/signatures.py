@@ -1,5 +1,6 @@
 """BitGo's tokens: `X-BitGo-Signature`, a JWT, RS256 and nothing else (contract, section 4)."""
 
+import hashlib
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
@@ -24,10 +25,12 @@ _LATEST: Final = 253_402_300_799.0  # 9999-12-31, the last second that Postgres 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is left of a good token: its jti, when it has one, and the last second in which it counts, as Unix time."""
+    """What is left of a good token. `expires_at` is the last second in which it counts, as Unix time."""
 
     jti: str | None
     expires_at: float
+    hash: bytes
+    """SHA-256 of the text."""
 
 
 class BadTokenError(Exception):
@@ -94,7 +97,7 @@ class Signatures:
         if len(text) > TOKEN_MAX_CHARACTERS:
             raise BadTokenError("too_long")
         try:
-            return self._token(self._claims(text))
+            return self._token(text, self._claims(text))
         except jwt.PyJWTError as error:
             raise BadTokenError(_reason(error)) from None
         except (ValueError, TypeError, OverflowError, RecursionError):
@@ -116,7 +119,7 @@ class Signatures:
     def _decode(self, text: str, key: RSAPublicKey) -> dict[str, Any]:
         return self._tokens.decode(text, key, algorithms=_ALGORITHMS, leeway=self._leeway, options=self._options)  # type: ignore[arg-type]
 
-    def _token(self, claims: Mapping[str, Any]) -> Token:
+    def _token(self, text: str, claims: Mapping[str, Any]) -> Token:
         expires_at, jti = claims["exp"], claims.get("jti")
         if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or not 0 < expires_at < _LATEST:
             raise BadTokenError("malformed")
@@ -124,7 +127,7 @@ class Signatures:
             raise BadTokenError("too_long_lived")
         if jti is not None and (not isinstance(jti, str) or not 0 < len(jti) <= JTI_MAX_CHARACTERS):
             raise BadTokenError("malformed")
-        return Token(jti, expires_at + self._leeway)
+        return Token(jti, expires_at + self._leeway, hashlib.sha256(text.encode()).digest())
 
 
 def _reason(error: jwt.PyJWTError) -> str:

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from enum import StrEnum
+from functools import partial
+from typing import Final, NamedTuple
 
 from ingress import metrics
 from ingress.auth.signatures import Token
@@ -27,38 +29,50 @@ _SQL: Final = statements("ingress.postgres")
 _log = logger("ingress")
 
 
+class Claim(StrEnum):
+    """What came of a claim. The caller is not told which; the log and a counter are (contract, section 11)."""
+
+    FIRST = "first"
+    REUSED = "reused"
+    """The very same token came before: a client library or a proxy repeats requests by itself."""
+    COLLISION = "jti_collision"
+    """Another token came before with the same jti."""
+
+
+class _Asked(NamedTuple):
+    jti_hash: bytes
+    token_hash: bytes
+    expires_at: float
+
+
 class TokenReplay:
     """Claims the jti of tokens; the first to claim one has it, everybody after is refused as a replay."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._coalesced: Coalesced[tuple[bytes, float], bool] = Coalesced(self._claim_group, CLAIMS_MAX, LINGER_SECONDS)
+        self._coalesced: Coalesced[_Asked, Claim] = Coalesced(self._claim_group, CLAIMS_MAX, LINGER_SECONDS)
 
-    async def claim(self, token: Token, deadline: float) -> bool:
-        """False when the token was used before. Raises UnavailableError or TimeoutError when Postgres can not say."""
+    async def claim(self, token: Token, deadline: float) -> Claim:
+        """Raises UnavailableError or TimeoutError when Postgres can not say whether the token was used before."""
         if token.jti is None:
-            return True
+            return Claim.FIRST
         jti_hash = hashlib.sha256(token.jti.encode("utf-8", "surrogatepass")).digest()
         async with asyncio.timeout_at(deadline):
-            return await self._coalesced((jti_hash, token.expires_at))
+            return await self._coalesced(_Asked(jti_hash, token.hash, token.expires_at))
 
-    async def _claim_group(self, group: Sequence[tuple[bytes, float]]) -> list[bool]:
-        wanted = dict(reversed(group))
-        ordered = sorted(wanted)
-
-        async def insert(connection: Connection) -> set[bytes]:
-            cursor = await connection.execute(
-                _SQL["claim"],
-                {"hashes": ordered, "expiries": [str(wanted[each] + KEEP_SECONDS) for each in ordered]},
-            )
-            return {row[0] for row in await cursor.fetchall()}
-
-        claimed = await self._database.run(insert)
-        answers = []
-        for each, _ in group:
-            answers.append(each in claimed)
-            claimed.discard(each)
-        return answers
+    async def _claim_group(self, group: Sequence[_Asked]) -> list[Claim]:
+        """The first of a group that asks for a jti may get it; the copies behind it never do."""
+        first = {asked.jti_hash: asked for asked in reversed(group)}
+        claimed = await self._database.run(partial(_insert, sorted(first.values())))
+        owners = {jti: first[jti].token_hash for jti in claimed}
+        if len(claimed) < len(first):
+            owners |= await self._database.run(partial(_claimed_by, sorted(first.keys() - claimed)))
+        claims = []
+        for asked in group:
+            same = owners.get(asked.jti_hash) == asked.token_hash
+            claims.append(Claim.FIRST if asked.jti_hash in claimed else Claim.REUSED if same else Claim.COLLISION)
+            claimed.discard(asked.jti_hash)
+        return claims
 
     async def prune_for_ever(self, health: Health) -> None:
         """Delete claims whose tokens have expired for good.
@@ -78,6 +92,23 @@ class TokenReplay:
                 metrics.NOT_PRUNED.inc()
                 health.degraded(PRUNING, f"used tokens are not deleted: {error}")
                 _log.warning("claims_not_pruned", error=str(error))
+
+
+async def _insert(asked: Sequence[_Asked], connection: Connection) -> set[bytes]:
+    """Hashes of the jtis that nobody had claimed before."""
+    columns = {
+        "jtis": [each.jti_hash for each in asked],
+        "tokens": [each.token_hash for each in asked],
+        "expiries": [str(each.expires_at + KEEP_SECONDS) for each in asked],
+    }
+    cursor = await connection.execute(_SQL["claim"], columns)
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def _claimed_by(jtis: Sequence[bytes], connection: Connection) -> dict[bytes, bytes]:
+    """The hash of the token that claimed each jti, unless it was pruned in between."""
+    cursor = await connection.execute(_SQL["claimed_by"], {"jtis": list(jtis)})
+    return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
 async def _prune(connection: Connection) -> int:

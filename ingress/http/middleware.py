@@ -23,6 +23,9 @@ async def answer_and_log(request: web.Request, handler: Handler) -> web.StreamRe
         response = await handler(request)
     except ProblemError as problem:
         code, response = problem.code, _render(request, problem)
+    except web.HTTPNotFound:
+        code = "unknown_path"
+        response = _render(request, ProblemError(404, code, "there is no such endpoint"))
     except web.HTTPException as error:
         code = error.reason.lower().replace(" ", "_")
         response = _render(request, ProblemError(error.status, code, error.reason, _allowed(error)))

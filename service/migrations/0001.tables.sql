@@ -155,6 +155,7 @@ COMMENT ON TABLE ledger IS 'Double entry: each row takes from one book and gives
 
 CREATE TABLE token_claim (
     jti_hash bytea PRIMARY KEY CHECK (octet_length(jti_hash) = 32),
+    token_hash bytea NOT NULL CHECK (octet_length(token_hash) = 32),
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX token_claim_by_expiry ON token_claim (expires_at);

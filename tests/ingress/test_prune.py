@@ -1,4 +1,4 @@
-"""TokenReplay of tokens are forgotten when the tokens have expired by everybody's clock (decision 11)."""
+"""Claims of tokens are forgotten when the tokens have expired by everybody's clock (decision 11)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,8 +18,9 @@ async def test_a_wrong_clock_forgets_no_token_that_may_still_count(
     clock = datetime.now(UTC) + timedelta(minutes=ahead_minutes)
     async with await connect(ServiceSettings(postgres_url=database_url), "prune") as connection:
         await connection.execute(
-            "INSERT INTO token_claim VALUES (%s, now() - interval '5 minutes'), (%s, now() + interval '2 minutes')",
-            (bytes(32), b"1" * 32),
+            "INSERT INTO token_claim (jti_hash, token_hash, expires_at) "
+            "VALUES (%s, %s, now() - interval '5 minutes'), (%s, %s, now() + interval '2 minutes')",
+            (bytes(32), bytes(32), b"1" * 32, bytes(32)),
         )
         await connection.execute(PRUNE, {"before": clock, "limit": 100})
         cursor = await connection.execute("SELECT count(*) FROM token_claim")

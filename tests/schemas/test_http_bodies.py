@@ -60,10 +60,8 @@ def test_required_fields(name: str) -> None:
         ("partnersConnectionId", "a\x00b"),
         ("partnersConnectionId", "a\ud800b"),
         ("partnersConnectionId", "a\x85b"),
-        ("partnerClientId", None),
         ("partnerClientId", 7),
         ("partnerClientId", "x" * 257),
-        ("partnerAllocationId", None),
         ("partnersAllocationId", "p-2"),
         ("partnersClientId", "c-2"),
         ("notes", "x" * 257),
@@ -72,6 +70,17 @@ def test_required_fields(name: str) -> None:
 )
 def test_refused_fields(name: str, value: object) -> None:
     assert {name} == fields_refused(FULL | {name: value})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("partnerAllocationId", "partnersAllocationId", "partnerClientId", "partnersClientId"),
+        *("clientExternalId", "initiatedBy", "notes", "evaluationId", "pendingApprovalId"),
+    ],
+)
+def test_an_optional_field_that_is_null_counts_as_absent(name: str) -> None:
+    assert read(without(name)) == read(FULL | {name: None})
 
 
 @pytest.mark.parametrize("currency", ["", "B TC", "B\tTC", "x" * 65, "B\u00a0TC", "\ud800", 7, None])

@@ -236,6 +236,9 @@ async def test_the_default_order_is_the_oldest_update_first(site: Site, family: 
         {"pageSize": "٣"},
         {"sortField": "createdAt"},
         {"sortDirection": "asc"},
+        {"allocationIds[]": "0b0e4a5e-2c56-4a3c-9f2e-6a7d3f8b1c22"},
+        {"clientIDs": "0b0e4a5e-2c56-4a3c-9f2e-6a7d3f8b1c22"},
+        {"_": "1"},
     ],
 )
 async def test_a_bad_filter_is_400_and_an_empty_object(site: Site, query: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from bitgo.client import Reply, reserve_body
 from schemas.words import Kind, Status, Verb
 from tests.system.conftest import Site, ask
 
+SOME_ID = "0b0e4a5e-2c56-4a3c-9f2e-6a7d3f8b1c22"
 OTHER = {Kind.ALLOCATION: Kind.DEALLOCATION, Kind.DEALLOCATION: Kind.ALLOCATION}
 
 
@@ -158,3 +159,24 @@ async def test_a_reissue_is_decided_by_policy_again(site: Site) -> None:
         again.body["status"],
         again.body["rejectionReason"],
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("POST", "/bitgo/v1/allocation"),
+        ("POST", "/bitgo/v2/allocations"),
+        ("PUT", f"/bitgo/v1/allocation/{SOME_ID}/cancel"),
+        ("PUT", f"/bitgo/v1/allocation/{SOME_ID}/clear/"),
+        ("GET", f"/bitgo/v1//allocation/{SOME_ID}"),
+    ],
+)
+async def test_a_path_that_is_no_endpoint_says_nothing_of_an_allocation(site: Site, method: str, path: str) -> None:
+    reply = await site.bitgo.call(method, path, site.bitgo.headers())
+    assert (404, "unknown_path") == (reply.status, reply.body["code"])
+
+
+async def test_an_unknown_path_of_the_read_shape_has_its_form(site: Site) -> None:
+    reply = await site.bitgo.call("GET", "/api/network/v1/enterprises/enterprise-1/partners/nothing")
+    assert (404, {"error": "there is no such endpoint"}) == (reply.status, reply.body)

@@ -148,6 +148,31 @@ async def test_a_token_counts_once_in_one_process_and_across_processes(site: Sit
     assert (await second.call("GET", path, headers)).status == 401
 
 
+async def test_an_operator_sees_whether_a_token_or_only_its_jti_was_used_before(site: Site) -> None:
+    path, name = f"/bitgo/v1/allocation/{uuid.uuid4()}", "ingress-conflict-reissue"
+    jti = str(uuid.uuid4())
+    first, other = (jwt.encode(claims(jti=jti, number=number), site.bitgo.key, "RS256") for number in range(2))
+    before = await site.system.metrics(name)
+    replies = [await site.bitgo.call("GET", path, {SIGNATURE: token}) for token in (first, first, other)]
+    after = await site.system.metrics(name)
+    assert [404, 401, 401] == [reply.status for reply in replies]
+    assert replies[1].body == replies[2].body
+    for reason in ("reused", "jti_collision"):
+        counter = f'ingress_unauthorized_total{{reason="{reason}"}}'
+        assert 1 == after[counter] - before.get(counter, 0)
+
+
+async def test_of_two_tokens_with_one_jti_at_once_one_is_accepted(site: Site) -> None:
+    ingresses = list(site.by_setting.values())
+    for _ in range(5):
+        path, jti = f"/bitgo/v1/allocation/{uuid.uuid4()}", str(uuid.uuid4())
+        tokens = [jwt.encode(claims(jti=jti, number=number), site.bitgo.key, "RS256") for number in range(20)]
+        replies = await asyncio.gather(
+            *[ingresses[n % 4].call("GET", path, {SIGNATURE: token}) for n, token in enumerate(tokens)]
+        )
+        assert [401] * 19 + [404] == sorted(reply.status for reply in replies)
+
+
 async def test_of_fifty_copies_at_once_one_is_accepted(site: Site) -> None:
     for _ in range(5):
         headers = site.bitgo.headers()

@@ -84,10 +84,10 @@ def skip_an_event() -> None:
 
 
 def forget_a_jti() -> None:
-    from ingress.auth.token_replay import TokenReplay  # noqa: PLC0415
+    from ingress.auth.token_replay import Claim, TokenReplay  # noqa: PLC0415
 
-    async def claim(_self: TokenReplay, _token: Any) -> bool:
-        return True
+    async def claim(_self: TokenReplay, _token: Any, _deadline: float) -> Claim:
+        return Claim.FIRST
 
     TokenReplay.claim = claim  # type: ignore[method-assign]
 
