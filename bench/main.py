@@ -5,6 +5,7 @@ import sys
 import click
 
 from bench.compare import compare
+from bench.counts import counts
 from bench.errors import BenchError
 from bench.growth.command import growth
 from bench.report import report
@@ -30,4 +31,5 @@ def main() -> None:
 main.add_command(run)
 main.add_command(compare)
 main.add_command(growth)
+main.add_command(counts)
 main.add_command(report)
