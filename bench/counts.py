@@ -31,7 +31,9 @@ IDLE_SECONDS: Final = 5.0
 ATTACH_SECONDS: Final = 1.0
 SHOWN: Final = 6
 WAKE_UPS: Final = "wake-ups"
-_LINE: Final = re.compile(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(?P<calls>\d+)\s+(?:\d+\s+)?(?P<name>[a-z_0-9]+)$", re.MULTILINE)
+_LINE: Final = re.compile(
+    r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(?P<calls>\d+)\s+(?:\d+\s+)?(?P<name>[a-z_0-9]+)$", re.MULTILINE
+)
 
 
 @click.command()
@@ -67,13 +69,13 @@ def render(found: Mapping[str, Mapping[str, float]]) -> str:
 async def _per_command(
     sender: Worker, pids: Mapping[str, list[int]], pairs: int, **extra: Any
 ) -> dict[str, dict[str, float]]:
-    """Of each group of processes, and without what it does anyway. Tracing slows all of it down, the clock does not stop."""
+    """Of each group of processes, without what it does unasked while so much time goes by."""
     job = {"clients": 1, "pairs": WARM_UP_PAIRS, **extra}
     await _slice(sender, job)
     found: dict[str, dict[str, float]] = {}
     for name, roots in pids.items():
-        idle = await _counted(roots, asyncio.sleep(IDLE_SECONDS))
-        asked = await _counted(roots, _slice(sender, job | {"pairs": pairs}))
+        idle = await counted(roots, asyncio.sleep(IDLE_SECONDS))
+        asked = await counted(roots, _slice(sender, job | {"pairs": pairs}))
         found[name] = {
             call: max(0.0, count - idle[0][call] * asked[1] / idle[1]) / (2 * pairs) for call, count in asked[0].items()
         }
@@ -93,7 +95,7 @@ async def _slice(sender: Worker, job: dict[str, Any]) -> None:
     await sender.run()
 
 
-async def _counted(roots: list[int], work: Any) -> tuple[Counter[str], float]:
+async def counted(roots: list[int], work: Any) -> tuple[Counter[str], float]:
     """System calls by name while `work` goes on, and the seconds that it took."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "calls"

@@ -8,6 +8,7 @@ from bench.compare import compare
 from bench.counts import counts
 from bench.errors import BenchError
 from bench.growth.command import growth
+from bench.peers.command import peers
 from bench.report import report
 from bench.run import run
 from local.report import LocalError
@@ -32,4 +33,5 @@ main.add_command(run)
 main.add_command(compare)
 main.add_command(growth)
 main.add_command(counts)
+main.add_command(peers)
 main.add_command(report)

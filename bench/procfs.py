@@ -87,7 +87,14 @@ def descendants(roots: Iterable[int]) -> list[int]:
 def wake_ups(roots: Iterable[int]) -> int:
     """How often the threads of these processes, and of all that they have started, went to sleep so far."""
     folders = [PROC / str(pid) / "task" for pid in descendants(roots)]
-    return sum(int(_SLEPT.findall((each / "status").read_text())[0]) for folder in folders for each in folder.iterdir())
+    return sum(_slept(task) for folder in folders for task in folder.iterdir())
+
+
+def _slept(task: Path) -> int:
+    try:
+        return int(_SLEPT.findall((task / "status").read_text())[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def _tree(root: int, stats: Mapping[int, list[str]], children: Mapping[int, list[int]]) -> list[int]:

@@ -32,8 +32,8 @@ TRY_LOCK_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1
 """A Kafka transaction costs the same for one event as for hundreds, so events are gathered for this long."""
 FEW: Final = 64
-"""After a look that found fewer, events are gathered for longer: with one client at work, ten transactions a second take
-a tenth of the CPU of all processes."""
+"""After a look that found fewer, events are gathered for longer: where callers are few, ten transactions a second cost
+as much as a good part of their commands."""
 LOOK_SECONDS_WHERE_FEW: Final = 0.3
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 BATCH_MAX_BYTES: Final = 256 * 1024
