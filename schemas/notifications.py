@@ -1,5 +1,5 @@
-"""What a processor tells every ingress right after a commit: how far the tables are, and the outcomes that it has just
-written, so that whoever waits for one need not read it (record 0015).
+"""The notification that a processor sends after a commit: the new watermarks, and the outcomes just written, so that an
+ingress need not read them (record 0015).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,9 +25,9 @@ class Notification:
 
 
 def encode_notifications(next_offsets: Mapping[int, int], outcomes: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """As many as are needed. The positions come last: whoever is woken by one has been told its outcome.
+    """As many payloads as needed. Watermarks come last: when they wake a request, its outcome has arrived.
 
-    An outcome that is too long for a notification is left out, and will be read.
+    An outcome too long for a payload is left out; the ingress reads it.
     """
     room = NOTIFICATION_MAX_BYTES - _FRAME_BYTES
     part: list[bytes] = []

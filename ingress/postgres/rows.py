@@ -1,4 +1,4 @@
-"""Rows as the ingress reads them: what became of a command, and allocations by id, in merged queries."""
+"""Rows as the ingress reads them: outcomes, and allocations by id in coalesced queries."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ class Content(NamedTuple):
 
 
 class OutcomeRow(NamedTuple):
-    """A journal row: the proof of what became of one command. `content` is None where there is no allocation."""
+    """A journal row: the outcome of one command. `content` is None if there is no allocation."""
 
     command_id: str | None
     allocation_id: str | None
@@ -42,7 +42,7 @@ class OutcomeRow(NamedTuple):
     content: Content | None
 
     def is_of(self, command_id: str) -> bool:
-        """Whether this row is what became of that command; a parked one is known by its bytes."""
+        """Whether this row belongs to that command; a parked record is recognised by its bytes."""
         return self.command_id == command_id or command_id.encode() in (self.dead_letter or b"")
 
 
@@ -67,7 +67,7 @@ class AllocationRow(NamedTuple):
 
 
 class Rows:
-    """Reads of concurrent requests are merged into one query. Raises UnavailableError when Postgres is away."""
+    """Coalesces the reads of concurrent requests. Raises UnavailableError if Postgres is unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

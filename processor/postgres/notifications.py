@@ -9,11 +9,11 @@ from processor.domain.machine import Allocation, State
 from schemas.notifications import encode_notifications
 
 OUTCOMES_MAX: Final = 64
-"""The outcomes of a larger batch are left out: whoever waits for them reads them together, which costs no more."""
+"""The outcomes of a larger batch are left out: the ingress reads them in one query, which costs no more."""
 
 
 def notifications(batch: Batch) -> Iterator[str]:
-    """How far the tables are, and for each command what an ingress would read of it."""
+    """The new watermarks, and for each command the outcome as an ingress would read it."""
     next_offsets = {partition: mark.next_offset for partition, mark in batch.watermarks.items()}
     rows = batch.journal if len(batch.journal) <= OUTCOMES_MAX else []
     return encode_notifications(next_offsets, (_outcome(row, batch) for row, _ in rows if row.allocation_id))
