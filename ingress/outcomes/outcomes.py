@@ -5,7 +5,7 @@ the notification carried the row, on a channel whose name only our roles can rea
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -48,7 +48,7 @@ class Outcomes:
         self._hints = hints
         self._log_check = LogCheck(health)
         self._looks: Coalesced[Place, Sequence[Any]] = Coalesced(self._look_group, COALESCED_MAX)
-        self._announced: dict[str, Sequence[Any] | None] = {}
+        self._announced: dict[str, Mapping[str, Any] | None] = {}
         self.next_offsets: dict[int, int] = {}
 
     def applied_before(self, partition: int) -> int:
@@ -66,8 +66,8 @@ class Outcomes:
 
     def hear(self, notification: Notification) -> None:
         for row in notification.outcomes:
-            if row[2] in self._announced:
-                self._announced[row[2]] = row
+            if row["command_id"] in self._announced:
+                self._announced[row["command_id"]] = row
         self._hints.give(notification.next_offsets)
 
     async def of(self, command_id: str, position: Position, deadline: float) -> OutcomeRow:
@@ -103,11 +103,9 @@ class Outcomes:
 
     def _announced_at(self, place: Place, command_id: str) -> OutcomeRow | None:
         row = self._announced.get(command_id)
-        if row is None or (row[0], row[1]) != place:
-            return None
         try:
-            return outcome_row(row[2:])
-        except (ValueError, TypeError):
+            return outcome_row(row) if row and (row["partition"], row["offset"]) == place else None
+        except (ValueError, TypeError, KeyError):
             return None
 
     async def poll(self) -> None:
@@ -123,13 +121,13 @@ class Outcomes:
         """None if the tables have not passed the position yet, or do not answer."""
         try:
             async with asyncio.timeout_at(deadline):
-                next_offset, pruned_before, *columns = await self._looks(place)
+                next_offset, pruned_before, row, dead_letter = await self._looks(place)
         except UnavailableError:
             return None
         self.next_offsets[place[0]] = next_offset
         if next_offset <= place[1]:
             return None
-        return Found(outcome_row(columns) if columns[4] is not None else None, pruned_before > place[1])
+        return Found(outcome_row(row, dead_letter) if row else None, pruned_before > place[1])
 
     async def _look_group(self, places: Sequence[Place]) -> list[Sequence[Any]]:
         async def query(connection: Connection) -> dict[Place, Sequence[Any]]:
