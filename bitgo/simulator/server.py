@@ -40,6 +40,8 @@ from service.process import stop_requested
 View = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FINISH_SECONDS: Final = 3.0
+LINE_MAX_BYTES: Final = 64 * 1024
+"""Of a request's first line: a filter of a thousand ids fits in."""
 _ROOT: Final = "/api/network/{version}/enterprises/{{enterpriseId}}/partners/{path}"
 ENDPOINTS: Final[dict[str, View]] = {
     "GET allocations": allocations.list_allocations,
@@ -118,7 +120,7 @@ def _add_control(app: web.Application) -> None:
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
     """Gives the URL; port 0 takes a free one. Raises OperatorError when the address can not be had."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS, max_line_size=LINE_MAX_BYTES)
     await runner.setup()
     try:
         try:

@@ -87,6 +87,16 @@ class Desk:
     async def control(self, method: str, path: str, body: Any = None) -> Answer:
         return await self.call(method, f"/simulator/{path}", body, bearer=None)
 
+    async def finalize(self, answer: Answer) -> Answer:
+        return await self.control("POST", f"settlements/{answer.body['settlement']['id']}/finalize")
+
+    async def settlement(self, settlement_id: str, **query: Any) -> dict[str, Any]:
+        """One settlement as it is read."""
+        answer = await self.call("GET", f"settlements/{settlement_id}", params=query)
+        assert answer.status == 200, answer.headers
+        body: dict[str, Any] = answer.body
+        return body
+
     async def trouble(self, endpoint: str, answer: str, **fields: Any) -> None:
         reply = await self.control("POST", "trouble", {"endpoint": endpoint, "answer": answer} | fields)
         assert reply.status == 200, reply.body
@@ -118,7 +128,7 @@ class Desk:
         self.ledger.set_status(allocation_id, "cleared")
         return allocation_id
 
-    def report(self, allocation_id: str, status: str, **fields: Any) -> dict[str, Any]:
+    def report(self, allocation_id: str, outcome: str, **fields: Any) -> dict[str, Any]:
         """What an asynchronous partner sends, signed; None leaves a field out."""
         allocation = self.ledger.allocation(allocation_id)
         assert allocation is not None
@@ -132,8 +142,8 @@ class Desk:
             "partnersClientId": connection.partners_client_id,
             "partnersConnectionId": connection.partners_connection_id,
             f"partners{allocation.kind.capitalize()}Id": f"partners-{allocation_id}",
-            "status": status,
-            "rejectReason": "no" if status == "released" else None,
+            "status": outcome,
+            "rejectReason": "no" if outcome == "released" else None,
             "nonce": str(uuid.uuid4()),
         } | fields
         return signed({name: value for name, value in properties.items() if value is not None})
