@@ -107,6 +107,7 @@ def _add_endpoints(app: web.Application) -> list[tuple[tuple[str, str], str]]:
 
 
 def _add_control(app: web.Application) -> None:
+    app.router.add_get("/simulator", control.get_overview, allow_head=False)
     app.router.add_get("/simulator/trouble", control.get_trouble, allow_head=False)
     app.router.add_post("/simulator/trouble", control.add_trouble)
     app.router.add_delete("/simulator/trouble", control.clear_trouble)
@@ -166,6 +167,6 @@ def _ready(url: str, partner: Partner) -> dict[str, str | int]:
         "enterpriseId": partner.enterprise_id,
         "partnerId": partner.partner_id,
         "goAccountKey": public_hex(partner.go_account_key),
-        "trouble": f"{url}/simulator/trouble",
+        "control": f"{url}/simulator",
         "pid": os.getpid(),
     }

@@ -191,9 +191,9 @@ class Settlements:
             (status, reason, now, now if status in FINAL else None, settlement_id),
         )
         self._database.execute(
-            "UPDATE settlement_transfers SET status = ?, updated_at = ?"
-            " WHERE settlement_id = ? AND status <> 'disputed'",
-            (status, now, settlement_id),
+            "UPDATE settlement_transfers SET status = :status, updated_at = :now"
+            " WHERE settlement_id = :settlement_id AND (status <> 'disputed' OR :status <> 'completed')",
+            {"status": status, "now": now, "settlement_id": settlement_id},
         )
         if status == "rejected":
             self._hand_back(settlement_id)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
+from bitgo.simulator.api.access import _is_local
 from bitgo.simulator.ledger import Ledger
 from bitgo.simulator.server import ENDPOINTS
 from bitgo.simulator.tokens import load_tokens
@@ -72,7 +74,7 @@ async def test_a_parameter_that_is_not_known_is_400(desk: Desk, endpoint: str) -
     for name in ("allocationIds[]", "pagesize", "x"):
         answer = await desk.call(method, path, params={name: "1"})
         assert (400, {}) == (answer.status, answer.body)
-        assert name in answer.headers["Simulator-Reason"] or "parameter" in answer.headers["Simulator-Reason"]
+        assert f"{name} is not known here" == answer.headers["Simulator-Reason"]
 
 
 @pytest.mark.parametrize("path", ["/api/network/v1/nothing", "/api/network/v3/x", "/nothing", "/"])
@@ -111,6 +113,23 @@ async def test_a_body_over_the_limit_is_413(desk: Desk, endpoint: str) -> None:
     assert (413, {"error": "the body is over 1048576 bytes"}) == (answer.status, answer.body)
 
 
+async def test_it_says_what_can_be_called(desk: Desk) -> None:
+    told = (await desk.call("GET", "/simulator", bearer=None)).body
+    for endpoint in ENDPOINTS:
+        method, _, path = endpoint.partition(" ")
+        assert f"{method} {desk.path(path)}".replace("enterprise-1", "{enterpriseId}") in told["endpoints"]
+    assert "POST /simulator/trouble" in told["endpoints"]
+
+
+@pytest.mark.parametrize(("address", "is_local"), [
+    ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("192.0.2.1", False),
+    ("::ffff:192.0.2.1", False), ("fe80::1%eth0", False), ("203.0.113.5", False),
+])  # fmt: skip
+def test_the_simulators_own_endpoints_are_for_this_machine(address: str, is_local: bool) -> None:  # noqa: FBT001
+    request = make_mocked_request("GET", "/simulator/trouble").clone(remote=address)
+    assert is_local == _is_local(request)
+
+
 def test_a_file_of_tokens(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
     file.write_text(json.dumps([{"name": "one", "sha256": "0" * 64, "permissions": ["read"]}]))
@@ -136,12 +155,12 @@ async def test_it_says_when_it_is_ready_and_stops_when_asked(tmp_path: Path, sto
     runner = await _start(tmp_path / "ledger", "0")
     assert runner.stdout is not None
     ready = json.loads(await runner.stdout.readline())
-    async with aiohttp.ClientSession() as session, session.get(f"{ready['url']}/simulator/trouble") as response:
+    async with aiohttp.ClientSession() as session, session.get(f"{ready['control']}/trouble") as response:
         assert {"waiting": []} == await response.json()
     runner.send_signal(stop)
     output, errors = await runner.communicate()
     assert (0, b"", b"") == (runner.returncode, output, errors)
-    assert {"url", "enterpriseId", "partnerId", "goAccountKey", "trouble", "pid"} == ready.keys()
+    assert {"url", "enterpriseId", "partnerId", "goAccountKey", "control", "pid"} == ready.keys()
 
 
 async def test_what_was_done_is_there_after_a_restart(tmp_path: Path) -> None:

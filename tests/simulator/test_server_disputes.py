@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from schemas.words import Kind
 from tests.support.bitgo_desk import PARTNER_ID, Answer, Desk, open_desk, settlement
 
 UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"
@@ -89,6 +90,22 @@ async def test_a_retracted_dispute_changes_nothing(desk: Desk, case: Case) -> No
     assert ([], 1) == (await disputes(desk), len(await disputes(desk, showRetracted="true")))
     again = await desk.control("POST", f"disputes/{told['id']}/retract", {})
     assert 409 == again.status
+
+
+async def test_a_dispute_is_retracted_after_the_settlement_failed_and_was_sent_again(desk: Desk, case: Case) -> None:
+    third = desk.connect()
+    desk.fund(third, 5)
+    body = settlement({case.loser: {"BTC": "-40"}, third: {"BTC": "-5"}}, cutoffAt=CUTOFF)
+    pending = await desk.call("POST", "v2/settlements", body)
+    told = await dispute(desk, Case(case.winner, case.loser, pending))
+    hold = desk.order(Kind.DEALLOCATION, third, 1)
+    desk.ledger.set_status(hold, "reserved")
+    assert "failed" == (await desk.finalize(pending)).body["settlement"]["status"]
+    desk.ledger.set_status(hold, "released")
+    assert "pending" == (await desk.call("POST", "v2/settlements", body)).body["settlement"]["status"]
+    assert 200 == (await desk.control("POST", f"disputes/{told['id']}/retract", {})).status
+    assert "completed" == (await desk.finalize(pending)).body["settlement"]["status"]
+    assert (60, 0) == (desk.available(case.loser), desk.available(third))
 
 
 async def test_a_closed_dispute_is_settled_in_the_next_settlement(desk: Desk, case: Case) -> None:

@@ -114,6 +114,14 @@ async def test_401_and_500_that_carry_a_settlement(desk: Desk, endpoint: str, an
     assert (5 if again.body["settlement"]["status"] == "completed" else 0) == desk.available(connection)
 
 
+async def test_a_settlement_that_is_completed_can_not_stop(desk: Desk) -> None:
+    body = settlement({desk.connect(): {"BTC": "5"}})
+    await desk.call("POST", "settlements", body)
+    await desk.trouble("POST settlements", "500", settlement="failed")
+    answer = await desk.call("POST", "settlements", body)
+    assert (200, "completed") == (answer.status, answer.body["settlement"]["status"])
+
+
 async def test_any_endpoint_the_order_and_forgetting(desk: Desk) -> None:
     await desk.trouble("*", "429")
     await desk.trouble("GET balances", "409")

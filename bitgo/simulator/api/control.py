@@ -32,6 +32,12 @@ class CloseDispute(Body):
     transfers: dict[Currency, Amount] = Field(default_factory=dict)
 
 
+async def get_overview(request: web.Request) -> web.Response:
+    """What can be called here."""
+    routes = sorted((each.resource.canonical, each.method) for each in request.app.router.routes() if each.resource)
+    return web.json_response({"endpoints": [f"{method} {path}" for path, method in routes]})
+
+
 async def get_trouble(request: web.Request) -> web.Response:
     return web.json_response({"waiting": request.app[TROUBLES].waiting()})
 

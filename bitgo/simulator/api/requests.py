@@ -81,7 +81,7 @@ def read_query(request: web.Request, model: type[M]) -> M:
 
 def no_query(request: web.Request) -> None:
     if request.query:
-        raise bad_request(f"there is no parameter {next(iter(request.query))}")
+        raise bad_request(f"{next(iter(request.query))} is not known here")
 
 
 async def read_json(request: web.Request) -> tuple[bytes, dict[str, Any]]:
@@ -125,4 +125,11 @@ def found(value: T | None, what: str) -> T:
 
 def faults(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[:3]
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in first)
+    return "; ".join(_fault(each) for each in first)
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        return f"{where} is not known here"
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}".removeprefix(": ")

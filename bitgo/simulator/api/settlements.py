@@ -91,4 +91,5 @@ def _connections(ledger: Ledger, transfers: Iterable[Transfer]) -> frozenset[str
 def _answer(request: web.Request, settlement: Settlement, status: int, **further: Any) -> web.Response:
     stop = request.get(STOP)
     shape = settlement_shape(request.app[LEDGER], request.app[PARTNER], settlement)
-    return web.json_response({"settlement": shape, **further}, status=stop.code if stop else status)
+    code = stop.code if stop and stop.status == settlement.status else status
+    return web.json_response({"settlement": shape, **further}, status=code)
