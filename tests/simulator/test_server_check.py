@@ -18,7 +18,7 @@ CUTOFF = "2026-08-11T12:00:00.000Z"
     ("UPDATE settlement_transfers SET status = 'pending' WHERE status = 'completed'", "of its transfers pending"),
     ("UPDATE settlement_transfers SET status = 'completed' WHERE status = 'pending'", "of its transfers completed"),
     ("DELETE FROM settlement_transfers WHERE status = 'pending'", "has no transfers"),
-    ("UPDATE settlements SET status = 'failed', reason = 'x' WHERE version = 2", "is failed"),
+    ("UPDATE settlements SET status = 'failed', reason = 'x', finalized_at = NULL WHERE version = 1", "is failed"),
     ("UPDATE disputes SET settled_in = settlement_id", "is settled in"),
 ])  # fmt: skip
 async def test_damage_is_found(tmp_path: Path, damage: str, finding: str) -> None:
