@@ -90,6 +90,12 @@ def test_another_key_or_message_is_refused() -> None:
     assert not is_signed_by(KEY.public_key(), MESSAGE + " ", sign(KEY, MESSAGE))
 
 
+def test_the_key_with_the_same_x_is_another_key() -> None:
+    negative = derive_private_key(ORDER - 1, SECP256K1())
+    assert KEY.public_key().public_numbers().x == negative.public_key().public_numbers().x
+    assert not is_signed_by(KEY.public_key(), MESSAGE, sign(negative, MESSAGE))
+
+
 def test_a_public_key_is_read_in_all_its_forms() -> None:
     public = KEY.public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
