@@ -15,13 +15,17 @@ _DECIMAL: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
 
 @dataclass(frozen=True)
 class Partner:
-    """`decimals` (places per currency) makes balances and settlement amounts decimals; without it, base units."""
+    """`is_asynchronous`: it reports by itself what became of reserves, of all and not only of those so marked.
+
+    `decimals` (places per currency) makes balances and settlement amounts decimals; without it, base units.
+    """
 
     enterprise_id: str
     partner_id: str
     go_account_key: EllipticCurvePublicKey = field(repr=False)
     is_broker: bool = False
     has_disputes: bool = False
+    is_asynchronous: bool = False
     decimals: Mapping[str, int] | None = None
 
     def base_units(self, currency: str, amount: str) -> int:

@@ -77,6 +77,14 @@ async def test_what_the_partner_was_not_asked_to_report_is_422(desk: Desk) -> No
     assert 422 == (await desk.call("PUT", "allocations", desk.report(allocation, "cleared"))).status
 
 
+async def test_an_asynchronous_partner_reports_all(tmp_path: Path) -> None:
+    async with open_desk(tmp_path / "ledger", configured={"is_asynchronous": True}) as desk:
+        allocation = desk.order(Kind.ALLOCATION, desk.connect(), 5, deferred=0)
+        read = await desk.call("GET", f"allocations/{allocation}")
+        assert read.body["allocation"]["retriable"] is False
+        assert 200 == (await desk.call("PUT", "allocations", desk.report(allocation, "cleared"))).status
+
+
 async def test_a_deallocation_that_is_not_covered_is_422(desk: Desk) -> None:
     connection = funded(desk)
     allocation = desk.order(Kind.DEALLOCATION, connection, 101)

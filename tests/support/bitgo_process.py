@@ -6,10 +6,12 @@ import sys
 from bitgo.simulator.ledger import Ledger
 from bitgo.simulator.server import serve
 from service.errors import EXIT_OPERATOR, OperatorError
+from service.logs import log_to_stderr
 from tests.support.bitgo_desk import TOKENS, partner
 
 
 def main() -> None:
+    log_to_stderr()
     with Ledger(sys.argv[1]) as ledger:
         try:
             asyncio.run(serve("127.0.0.1", int(sys.argv[2]), ledger, partner(), TOKENS))

@@ -4,11 +4,10 @@ from typing import Any, Final, Literal
 
 from aiohttp import web
 
-from bitgo.simulator.api.app_keys import LEDGER
+from bitgo.simulator.api.app_keys import LEDGER, PARTNER
 from bitgo.simulator.api.read_shape import LEDGER_STATUSES, ReadStatus, read_shape
 from bitgo.simulator.api.requests import Filter, Query, found, no_query, path_id, read_query, strict_list
 from bitgo.simulator.entries import Allocation, allocation_of
-from bitgo.simulator.ledger import Ledger
 from schemas.fields import Currency, Uuid
 from schemas.words import Kind
 from service.sql import statements
@@ -36,19 +35,19 @@ async def list_allocations(request: web.Request) -> web.Response:
         parameters["statuses"] = strict_list([each for name in query.statuses for each in LEDGER_STATUSES[name]])
     statement = _LIST.replace("-- order", _order(query.sort_field, query.sort_direction))
     rows = request.app[LEDGER].database.execute(statement, parameters).fetchall()
-    return web.json_response({"allocations": [_shape(request.app[LEDGER], allocation_of(row)) for row in rows]})
+    return web.json_response({"allocations": [_shape(request, allocation_of(row)) for row in rows]})
 
 
 async def get_allocation(request: web.Request) -> web.Response:
     no_query(request)
-    ledger = request.app[LEDGER]
-    allocation = found(ledger.allocation(path_id(request, "allocationId")), "allocation")
-    return web.json_response({"allocation": _shape(ledger, allocation)})
+    allocation = found(request.app[LEDGER].allocation(path_id(request, "allocationId")), "allocation")
+    return web.json_response({"allocation": _shape(request, allocation)})
 
 
-def _shape(ledger: Ledger, allocation: Allocation) -> dict[str, Any]:
-    connection = found(ledger.connection(allocation.connection_id), "connection")
-    return read_shape(allocation, connection.client_id)
+def _shape(request: web.Request, allocation: Allocation) -> dict[str, Any]:
+    connection = found(request.app[LEDGER].connection(allocation.connection_id), "connection")
+    is_deferred = allocation.deferred or request.app[PARTNER].is_asynchronous
+    return read_shape(allocation, connection.client_id, is_deferred=is_deferred)
 
 
 def _order(field: str, direction: str) -> str:

@@ -33,7 +33,7 @@ _REASONS: Final = {
 }
 
 
-def read_shape(allocation: Allocation, client_id: str) -> dict[str, Any]:
+def read_shape(allocation: Allocation, client_id: str, *, is_deferred: bool) -> dict[str, Any]:
     status = _READ_STATUSES[allocation.status]
     return ReadAllocation(
         id=allocation.allocation_id,
@@ -45,7 +45,7 @@ def read_shape(allocation: Allocation, client_id: str) -> dict[str, Any]:
         notes=allocation.notes or None,
         created_at=iso(allocation.created_at),
         updated_at=iso(allocation.updated_at),
-        retriable=status == "reserved" and not allocation.deferred,
+        retriable=status == "reserved" and not is_deferred,
         reason=None if status == "cleared" else allocation.reason or _REASONS[allocation.status],
         status=status,
         type=allocation.kind,

@@ -65,7 +65,7 @@ async def report_allocation(request: web.Request) -> web.Response:
     report = validated(AllocationReport, document)
     check_signature(request.app[PARTNER], document)
     ids = report.allocation_id, report.partners_allocation_id
-    _apply(request.app[LEDGER], Kind.ALLOCATION, report, *ids)
+    _apply(request, Kind.ALLOCATION, report, *ids)
     return web.json_response(_answer(report, {"allocation_id", "partners_allocation_id"}))
 
 
@@ -75,7 +75,7 @@ async def report_deallocation(request: web.Request) -> web.Response:
     report = validated(DeallocationReport, document)
     check_signature(request.app[PARTNER], document)
     ids = report.deallocation_id, report.partners_deallocation_id
-    _apply(request.app[LEDGER], Kind.DEALLOCATION, report, *ids)
+    _apply(request, Kind.DEALLOCATION, report, *ids)
     return web.json_response(_answer(report, {"deallocation_id", "partners_deallocation_id"}))
 
 
@@ -83,14 +83,17 @@ def _answer(report: Report, ids: set[str]) -> dict[str, Any]:
     return report.model_dump(mode="json", by_alias=True, include=_ANSWERED | ids)
 
 
-def _apply(ledger: Ledger, kind: Kind, report: Report, allocation_id: str, partners_id: str) -> None:
+def _apply(request: web.Request, kind: Kind, report: Report, allocation_id: str, partners_id: str) -> None:
+    ledger, partner = request.app[LEDGER], request.app[PARTNER]
     with ledger.transaction():
         allocation = found(_of_kind(ledger.allocation(allocation_id), kind), str(kind))
         _check_content(ledger, allocation, report, partners_id)
         if report.status == ("released" if allocation.status == "rejected" else allocation.status):
             return
-        if not allocation.deferred:
-            raise ApiError(422, f"{kind} {allocation_id} is not one whose outcome the partner reports")
+        if not (allocation.deferred or partner.is_asynchronous):
+            raise ApiError(
+                422, f"{kind} {allocation_id} was answered at once: its outcome is not the partner's to report"
+            )
         if report.status not in NEXT[allocation.status]:
             raise ApiError(409, f"{kind} {allocation_id} is {allocation.status} already")
         _check_covered(ledger, allocation, report.status)

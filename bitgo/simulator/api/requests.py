@@ -1,9 +1,10 @@
 """Reading what a request says: limits, then strict JSON, then the model. Whatever is wrong is 400 `{}`.
 
-Not published, so chosen: bodies up to 1 MiB (413 beyond), JSON content types only, filters comma-separated or repeated,
-pages of 1 to 500 (100 when not said).
+Not published, so chosen: bodies up to 1 MiB (413 beyond) within 30 s (408), JSON content types only, filters
+comma-separated or repeated, pages of 1 to 500 (100 when not said).
 """
 
+import asyncio
 import re
 from typing import Annotated, Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ from schemas import strict_json
 from schemas.fields import Uuid
 
 BODY_MAX_BYTES: Final = 1024 * 1024
+RECEIVE_SECONDS: Final = 30.0
 PAGE_SIZE_MAX: Final = 500
 PAGE_NUMBER_MAX: Final = 1_000_000
 FILTER_VALUES_MAX: Final = 1000
@@ -89,7 +91,10 @@ async def read_json(request: web.Request) -> tuple[bytes, dict[str, Any]]:
     if not _JSON.fullmatch(request.content_type.lower()):
         raise bad_request("the content type must be application/json")
     try:
-        body = await request.read()
+        async with asyncio.timeout(RECEIVE_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise ApiError(408, f"the body did not come within {RECEIVE_SECONDS:.0f} s") from None
     except web.HTTPRequestEntityTooLarge:
         raise ApiError(413, f"the body is over {BODY_MAX_BYTES} bytes") from None
     except (ConnectionError, web.RequestPayloadError):
