@@ -71,7 +71,7 @@ def _reserve(sent: Facts, now: Facts) -> frozenset[str]:
     outcome = frozenset({now.outcome}) if now.outcome else OUTCOME
     if now.outcome == "rejected" or now.asked is None:
         return outcome
-    if sent.answered is not None:
+    if sent.answered is not None or now.answered in ("not_found", "rejected"):
         return _finished(now)
     return outcome | _finished(now)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from bitgo.simulator.client_orders import ClientOrder, order_from
 from bitgo.simulator.entries import Connection, LedgerStatus, now_milliseconds
-from bitgo.simulator.ledger import Ledger
+from bitgo.simulator.ledger import Ledger, LedgerError
 from schemas.words import Verb
 
 PARTNER_ID = "partner"
@@ -34,9 +34,13 @@ class OrderBook:
         self.run = run
 
     def place(self, order: ClientOrder) -> Progress:
-        """A new order, pending; or how far it is when it is there already."""
+        """A new order, pending; or how far it is when it is there already.
+
+        Raises LedgerError when another one is there under its id.
+        """
         there = self.progress(order.allocation_id)
         if there is not None:
+            self._same(order)
             return there
         account = order.account
         connection = Connection(
@@ -63,6 +67,16 @@ class OrderBook:
                 (order.allocation_id, self.run, order.number, order.document()),
             )
         return Progress("reserve", 0, "pending", order.partner_allocation_id, None)
+
+    def _same(self, order: ClientOrder) -> None:
+        row = self.ledger.database.execute(
+            "SELECT plan FROM orders WHERE allocation_id = ?", (order.allocation_id,)
+        ).fetchone()
+        if row["plan"] != order.document():
+            raise LedgerError(
+                f"order {order.number} of {self.run} is in the ledger with other content: the scenario has changed."
+                " Give it another seed, or take another ledger"
+            )
 
     def progress(self, allocation_id: str) -> Progress | None:
         row = self.ledger.database.execute(
@@ -145,7 +159,7 @@ class OrderBook:
         return 0 if row[0] is None else int(row[0]) + 1
 
     def count(self) -> Counter[str]:
-        """This run's allocations by status, and orders that are not done yet as 'in flight'."""
+        """Allocations of this run by status, and orders that are not done yet as 'in flight'."""
         rows = self.ledger.database.execute(
             "SELECT status, step = 'done' AS done, count(*) AS count FROM orders JOIN allocations USING (allocation_id)"
             " WHERE run = ? GROUP BY status, done",
