@@ -8,6 +8,7 @@ import click
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "up": ("cli.up", "run everything on this machine, until Ctrl-C"),
     "demo": ("cli.demo", "play BitGo against a fresh stack and show what happens"),
+    "simulator": ("cli.simulator", "play BitGo against any partner, and answer what a partner asks of BitGo"),
     "token": ("cli.token", "sign a development token for curl"),
     "keys": ("cli.token", "make a development key pair and an operator's token"),
     "doctor": ("cli.doctor", "say what is missing on this machine, and how to get it"),

@@ -59,6 +59,7 @@ class ClientOrder:
             self.currency,
             self.quantity,
             partner_allocation_id or self.partner_allocation_id,
+            is_minted=self.partner_allocation_id is None,
         )
 
     def document(self) -> str:

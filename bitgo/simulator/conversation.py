@@ -66,6 +66,11 @@ class Conversation:
         if self.order.again and self._round == 0 and not self._is_refused:
             await self._again()
 
+    async def clear_open(self) -> None:
+        """One that was left reserved is cleared after all, as at a settlement."""
+        self._is_done = self._facts.outcome != "reserved"
+        await self._carry_out(Verb.CLEAR)
+
     async def _carry_out(self, verb: Verb) -> None:
         """`verb`: what is decided now, when nothing was before."""
         if self._is_done:

@@ -35,7 +35,9 @@ SPELLINGS: Final[Mapping[Edition, Spelling]] = {
 
 
 class Content(NamedTuple):
-    """What a reserve says. `partner_allocation_id`: BitGo's id for the partner's record, of either kind."""
+    """What a reserve says. `partner_allocation_id`: the id of the partner's record, of either kind; `is_minted` when
+    BitGo sent none: then it is the partner's, and a reserve does not carry it.
+    """
 
     kind: Kind
     allocation_id: str
@@ -46,6 +48,7 @@ class Content(NamedTuple):
     currency: str
     quantity: int
     partner_allocation_id: str | None
+    is_minted: bool = False
 
 
 def request_body(content: Content, edition: Edition, *, upper_case: bool = False) -> bytes:
@@ -63,13 +66,15 @@ def request_body(content: Content, edition: Edition, *, upper_case: bool = False
         "partnersConnectionId": content.partners_connection_id,
         f"{spelling.client}ClientId": content.partners_client_id,
     }
-    if content.partner_allocation_id is not None:
+    if content.partner_allocation_id is not None and not content.is_minted:
         document[f"{spelling.partner}{content.kind.capitalize()}Id"] = content.partner_allocation_id
     return orjson.dumps(document)
 
 
 def wrong_fields(content: Content, edition: Edition, answer: Mapping[str, Any]) -> list[str]:
-    """What an answer does not repeat as the edition has it. The partner's id is compared when it is known."""
+    """What an answer does not repeat as the edition has it. The spelling of a minted id is the partner's choice: the
+    request left the field out, so it did not say.
+    """
     spelling = SPELLINGS[edition]
     partner_field = f"{spelling.partner}{content.kind.capitalize()}Id"
     quantity: int | str = str(content.quantity) if spelling.is_text else content.quantity
@@ -80,10 +85,9 @@ def wrong_fields(content: Content, edition: Edition, answer: Mapping[str, Any]) 
         "partnersConnectionId": content.partners_connection_id,
         f"{spelling.client}ClientId": content.partners_client_id,
     }
-    if content.partner_allocation_id is not None:
-        due[partner_field] = content.partner_allocation_id
     wrong = [name for name, value in due.items() if answer.get(name) != value]
-    if not (isinstance(answer.get(partner_field), str) and answer[partner_field]) and partner_field not in wrong:
+    partner_id = partner_id_of(content.kind, answer) if content.is_minted else answer.get(partner_field)
+    if not partner_id or partner_id != (content.partner_allocation_id or partner_id):
         wrong.append(partner_field)
     amount = answer.get("amount")
     came = amount.get("quantity") if isinstance(amount, dict) else None

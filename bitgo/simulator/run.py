@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,8 +56,12 @@ async def run(
     tally: Tally | None = None,
     *,
     orders_per_second: float | None = None,
+    ready: Callable[[Wire], object] = lambda _: None,
 ) -> Report:
-    """Raises UnreachableError when the partner does not answer, LedgerError when the ledger has other orders."""
+    """`ready` is given the wire before the first order, to rotate keys on request.
+
+    Raises UnreachableError when the partner does not answer, LedgerError when the ledger has other orders.
+    """
     tally = tally or Tally()
     tally.scenario, tally.orders = scenario.run, scenario.orders
     book, started = OrderBook(ledger, scenario.run), time.monotonic()
@@ -65,6 +69,7 @@ async def run(
         await reach(bitgo)
         orders = await connected(list(client_orders(scenario)), scenario, ledger, bitgo)
         wire = Wire(bitgo, partner.keys, tally, scenario.rotate_every)
+        ready(wire)
         await _work(_Run(scenario, book, wire, orders_per_second), orders)
         comparison = await compare(book, bitgo, partner.enterprise_id, _editions(scenario, orders))
     for what in comparison.differences:

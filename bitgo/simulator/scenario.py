@@ -90,7 +90,7 @@ class Scenario(Part):
     cut_within_ms: int = Field(30, ge=1)
     pause_ms: int = Field(0, ge=0, description="before a clear or release, at most")
 
-    editions: list[Edition] = Field([Edition.SEED], min_length=1)
+    editions: list[Annotated[Edition, Field(strict=False)]] = Field([Edition.SEED], min_length=1)
     edition_changes: Share = Field(0.0, description="calls that repeat a reserve in another edition")
     partner_ids: Share = Field(1.0, description="orders that carry BitGo's id for the partner's record")
     upper_case: Share = Field(0.0, description="calls with ids in upper case")

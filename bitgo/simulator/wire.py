@@ -1,4 +1,4 @@
-"""One call to the partner, well behaved or not: in any edition, cut off, in copies, with the next key (sections 2, 4)."""
+"""One call to the partner: in any edition, cut off, in copies, with the next key (contract, sections 2 and 4)."""
 
 import asyncio
 import random
