@@ -49,8 +49,12 @@ def list_scenarios() -> None:
 @click.option("--at-once", type=click.IntRange(1), help="how many at the same time  [default: the scenario's]")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="orders per second at most  [default: no limit]")
 @click.option("--seed", type=int, help="another seed, other orders  [default: the scenario's]")
-@click.option("--allocations-after-final", type=click.Choice(list(AfterFinal)), help="as the partner has it")
-@click.option("--deallocations-after-final", type=click.Choice(list(AfterFinal)), help="as the partner has it")
+@click.option(
+    "--allocations-after-final", type=click.Choice([each.value for each in AfterFinal]), help="as the partner has it"
+)
+@click.option(
+    "--deallocations-after-final", type=click.Choice([each.value for each in AfterFinal]), help="as the partner has it"
+)
 @click.option("--watch", is_flag=True, help="a live table of what happens")
 def run_scenarios(what: str, rate: float | None, watch: bool, **given: Any) -> None:  # noqa: FBT001
     """Play a scenario against a partner, and compare both sides at the end.
@@ -102,7 +106,7 @@ async def _play(
 
 
 @simulator.command("order")
-@click.argument("kind", type=click.Choice(list(Kind)))
+@click.argument("kind", type=click.Choice([each.value for each in Kind]))
 @click.argument("quantity", metavar="QUANTITY")
 @click.argument("currency")
 @partner_options
@@ -110,7 +114,7 @@ async def _play(
 @click.option(
     "--finish", type=click.Choice(["clear", "release", "open"]), default="clear", show_default=True, help="how it ends"
 )
-@click.option("--edition", type=click.Choice(list(Edition)), default=Edition.SEED, show_default=True)
+@click.option("--edition", type=click.Choice([each.value for each in Edition]), default="seed", show_default=True)
 def order_once(kind: str, quantity: str, currency: str, account: str, finish: str, edition: str, **given: Any) -> None:
     """One client's order: QUANTITY base units of CURRENCY to the partner (allocation) or back (deallocation).
 

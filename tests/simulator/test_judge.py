@@ -86,9 +86,15 @@ def content(quantity: int, kind: Kind = Kind.ALLOCATION, partner_id: str | None 
     return Content(kind, *ids, "account", "client", "BTC", quantity, partner_id, is_minted=partner_id is None)
 
 
-@given(st.integers(1, 10**78 - 1), st.sampled_from(Edition), st.sampled_from(Kind), st.booleans(), st.booleans())
+@given(
+    quantity=st.integers(1, 10**78 - 1),
+    edition=st.sampled_from(Edition),
+    kind=st.sampled_from(Kind),
+    upper_case=st.booleans(),
+    mints=st.booleans(),
+)
 def test_a_reserve_of_any_edition_is_one_that_the_product_reads_exactly(
-    quantity: int, edition: Edition, kind: Kind, upper_case: bool, mints: bool
+    *, quantity: int, edition: Edition, kind: Kind, upper_case: bool, mints: bool
 ) -> None:
     sent = content(quantity, kind, None if mints else "p-1")
     body = RESERVE_BODIES[kind].model_validate(loads(request_body(sent, edition, upper_case=upper_case)))
