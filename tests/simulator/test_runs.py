@@ -16,7 +16,7 @@ from bitgo.simulator.ledger_check import check
 from bitgo.simulator.scenario import built_in
 from local.credentials import development_key
 from tests.simulator.conftest import Product
-from tests.support.cli import run, start
+from tests.support.cli import finish, run, start
 
 
 @pytest.fixture
@@ -45,6 +45,27 @@ async def test_keys_take_turns_while_calls_are_in_flight(product: Product, tmp_p
     ran = await run(*arguments, *product.options(tmp_path / "ledger.sqlite"))
     assert 0 == ran.status
     assert " key rotated" in ran.out
+
+
+async def test_the_next_key_has_its_turn_on_request(product: Product, tmp_path: Path, seed: int) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    process = await start("simulator", "run", "late-clears", "--orders", 60, "--seed", seed, *product.options(ledger))
+    assert await _has_begun(ledger, process, 1)
+    process.send_signal(signal.SIGUSR1)
+    ran = await finish(process)
+    assert (0, True) == (ran.status, "1 key rotated" in ran.out), ran
+
+
+async def test_given_ctrl_c_then_it_says_how_to_go_on_and_the_ledger_agrees(
+    product: Product, tmp_path: Path, seed: int
+) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    process = await start("simulator", "run", "late-clears", "--seed", seed, *product.options(ledger))
+    assert await _has_begun(ledger, process, 5)
+    process.send_signal(signal.SIGINT)
+    ran = await finish(process)
+    assert (130, True) == (ran.status, "the same command goes on where this one was" in ran.err), ran
+    assert 0 == (await run("simulator", "check", "--ledger", ledger)).status
 
 
 async def test_given_it_is_killed_at_any_moment_then_its_ledger_agrees_and_it_goes_on(

@@ -137,6 +137,16 @@ async def test_a_right_partner_has_no_difference(tmp_path: Path) -> None:
     assert [] == await differences("", tmp_path)
 
 
+async def test_given_a_rate_then_orders_are_not_begun_before_their_time(tmp_path: Path) -> None:
+    private, _ = development_key(tmp_path)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        async with listening("") as url:
+            partner = Partner(url, [load_private_key(private.read_bytes())])
+            report = await run(SCENARIO.changed(orders=20), ledger, partner, orders_per_second=40)
+    assert ([], 20) == (report.differences, report.orders)
+    assert report.seconds >= 19 / 40
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
