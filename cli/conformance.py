@@ -25,7 +25,7 @@ INTERRUPTED: Final = 130
 @click.argument("url", required=False)
 @conformance_options
 def conformance(url: str | None, key: Path | None, **options: Any) -> None:
-    r"""Check the partner at URL against what BitGo published, and against the contract where it published nothing.
+    """Check the partner at URL against what BitGo published, and against the contract where it published nothing.
 
     URL is where the partner's paths begin: https://partner.example, with /bitgo/v1/allocations below it. Every check
     makes ids and accounts of its own and cleans nothing up: use it on an environment for tests. Each check names the
@@ -35,9 +35,8 @@ def conformance(url: str | None, key: Path | None, **options: Any) -> None:
     Ends with status 0 when all passed, 1 when a check failed, 2 when the
     partner cannot be reached.
 
-    \b
-    allocations conformance http://127.0.0.1:8080 --key .data/bitgo-private.pem \
-      --enterprise-id enterprise --unpublished --html report.html
+    For a stack of `allocations up`: conformance http://127.0.0.1:8080 --key .data/bitgo-private.pem
+    --enterprise-id enterprise --unpublished --html report.html
     """
     only = [each.strip() for each in (options["only"] or "").split(",") if each.strip()]
     try:

@@ -14,6 +14,7 @@ from schemas.words import AfterFinal
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _SECONDS: Final = click.FloatRange(0, min_open=True)
+_AFTER_FINAL: Final = click.Choice([each.value for each in AfterFinal])
 Command = Callable[..., Any]
 
 
@@ -77,15 +78,15 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--allocations-after-final",
-        type=click.Choice(AfterFinal),
-        default=AfterFinal.CONFLICT,
+        type=_AFTER_FINAL,
+        default="conflict",
         show_default=True,
         help="what a reserve of a cleared or released allocation gets",
     ),
     click.option(
         "--deallocations-after-final",
-        type=click.Choice(AfterFinal),
-        default=AfterFinal.REISSUE,
+        type=_AFTER_FINAL,
+        default="reissue",
         show_default=True,
         help="the same of deallocations",
     ),
@@ -182,8 +183,8 @@ def terms_of(url: str, key: Path, options: Mapping[str, Any]) -> Terms:
         key_name=str(key),
         base_path=f"/{options['base_path'].strip('/')}",
         edition=options["edition"],
-        allocations_after_final=options["allocations_after_final"],
-        deallocations_after_final=options["deallocations_after_final"],
+        allocations_after_final=AfterFinal(options["allocations_after_final"]),
+        deallocations_after_final=AfterFinal(options["deallocations_after_final"]),
         rejected_as=int(options["rejected_as"]),
         amount=options["amount"],
         other_currency=options["other_currency"],

@@ -156,7 +156,7 @@ async def unknown(probe: Probe) -> None:
 @GROUP.check(12, "an id whose release came first is 404: it is no allocation", source=CONTRACT)
 async def tombstone(probe: Probe) -> None:
     of_id = str(uuid.uuid4())
-    await probe.finish(Kind.ALLOCATION, Verb.RELEASE, of_id, expect.NOT_FOUND)
+    await probe.finish(Kind.ALLOCATION, Verb.RELEASE, of_id, expect.REFUSED)
     await probe.send("GET", probe.network_path(of_id), expect.NOT_FOUND & ERROR)
 
 

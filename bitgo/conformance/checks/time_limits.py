@@ -45,7 +45,7 @@ async def refusals(probe: Probe) -> None:
     body = probe.body(Kind.ALLOCATION)
     await probe.reserve(Kind.ALLOCATION, body, expect.UNAUTHORIZED & soon(probe), signed_by_bitgo=False)
     await probe.reserve(Kind.ALLOCATION, body | {"clientId": "no"}, expect.BAD_REQUEST & soon(probe))
-    await probe.finish(Kind.ALLOCATION, Verb.CLEAR, body["allocationId"], expect.NOT_FOUND & soon(probe))
+    await probe.finish(Kind.ALLOCATION, Verb.CLEAR, body["allocationId"], expect.REFUSED & soon(probe))
 
 
 @GROUP.check(5, "a read is answered in time", section="5", needs=[Need.ENTERPRISE])

@@ -32,7 +32,7 @@ async def clear(probe: Probe, kind: Kind) -> None:
 @GROUP.both_kinds(2, "a clear of an unknown {kind} leaves nothing behind: a reserve works afterwards")
 async def clear_then_reserve(probe: Probe, kind: Kind) -> None:
     body = await probe.bring(kind, None)
-    await probe.finish(kind, Verb.CLEAR, body[f"{kind}Id"], expect.NOT_FOUND)
+    await probe.finish(kind, Verb.CLEAR, body[f"{kind}Id"], expect.REFUSED)
     await probe.reserve(kind, body, expect.RESERVED)
 
 
@@ -46,7 +46,7 @@ async def release(probe: Probe, kind: Kind) -> None:
 @GROUP.both_kinds(4, "a reserve that its release overtook is 409, under every setting", source=GUIDE_DEALLOCATE)
 async def tombstone(probe: Probe, kind: Kind) -> None:
     body = await probe.bring(kind, None)
-    await probe.finish(kind, Verb.RELEASE, body[f"{kind}Id"], expect.NOT_FOUND)
+    await probe.finish(kind, Verb.RELEASE, body[f"{kind}Id"], expect.REFUSED)
     for _ in range(2):
         await probe.reserve(kind, body, expect.CONFLICT)
 
@@ -54,7 +54,7 @@ async def tombstone(probe: Probe, kind: Kind) -> None:
 @GROUP.both_kinds(5, "clear and release of {a_kind} whose release came first stay 404, after the late reserve too")
 async def tombstone_finished(probe: Probe, kind: Kind) -> None:
     body = await probe.bring(kind, None)
-    await probe.finish(kind, Verb.RELEASE, body[f"{kind}Id"], expect.NOT_FOUND)
+    await probe.finish(kind, Verb.RELEASE, body[f"{kind}Id"], expect.REFUSED)
     await probe.reserve(kind, body, expect.CONFLICT)
     for verb in (Verb.CLEAR, Verb.RELEASE, Verb.CLEAR):
         await probe.finish(kind, verb, body[f"{kind}Id"], expect.NOT_FOUND)
@@ -65,7 +65,7 @@ async def tombstone_holds_nothing(probe: Probe) -> None:
     kind, quantity = Kind.DEALLOCATION, probe.terms.amount.quantity
     body = probe.body(kind)
     await probe.fund(body, quantity)
-    await probe.finish(kind, Verb.RELEASE, body["deallocationId"], expect.NOT_FOUND)
+    await probe.finish(kind, Verb.RELEASE, body["deallocationId"], expect.REFUSED)
     await probe.reserve(kind, body, expect.CONFLICT)
     await probe.reserve(kind, body | {"deallocationId": str(uuid.uuid4())}, expect.RESERVED)
 
@@ -90,7 +90,7 @@ async def foreign_path(probe: Probe, kind: Kind) -> None:
 @GROUP.both_kinds(13, "the id of an overtaken {kind} is 409 under the other kind too")
 async def tombstone_of_other_kind(probe: Probe, kind: Kind) -> None:
     body = await probe.bring(kind, None)
-    await probe.finish(kind, Verb.RELEASE, body[f"{kind}Id"], expect.NOT_FOUND)
+    await probe.finish(kind, Verb.RELEASE, body[f"{kind}Id"], expect.REFUSED)
     foreign = as_other(probe, kind, body)
     await probe.fund(foreign, probe.terms.amount.quantity)
     await probe.reserve(other(kind), foreign, expect.CONFLICT)
