@@ -31,7 +31,6 @@ def conformance(url: str | None, key: Path | None, **options: Any) -> None:
     makes ids and accounts of its own and cleans nothing up: use it on an environment for tests. Each check names the
     document that it comes from; a failed one shows what was sent as a curl line.
 
-    \b
     Ends with status 0 when all passed, 1 when a check failed, 2 when the
     partner cannot be reached.
 
@@ -53,7 +52,7 @@ def conformance(url: str | None, key: Path | None, **options: Any) -> None:
     for file, write in ((options["junit_file"], junit), (options["json_file"], json), (options["html_file"], html)):
         if file is not None:
             _write(file, write.render(report))
-    print_report(report, every=options["is_all"])
+    print_report(report, key, every=options["is_all"])
     sys.exit(report.exit_status)
 
 

@@ -180,7 +180,6 @@ def terms_of(url: str, key: Path, options: Mapping[str, Any]) -> Terms:
     return Terms(
         url=url.rstrip("/"),
         key=private,
-        key_name=str(key),
         base_path=f"/{options['base_path'].strip('/')}",
         edition=options["edition"],
         allocations_after_final=AfterFinal(options["allocations_after_final"]),

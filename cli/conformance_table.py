@@ -1,7 +1,9 @@
 """What a person sees of a conformance run: a table of the groups, then each failure with what was sent and received."""
 
+import shlex
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -15,6 +17,7 @@ from bitgo.conformance.reports import facts
 from bitgo.conformance.run import Report, Result, Verdict
 
 FAILURES_SHOWN: Final = 20
+STEPS_SHOWN: Final = 3
 BODY_SHOWN: Final = 600
 _COLOURS: Final = {Verdict.PASSED: "green", Verdict.FAILED: "bold red", Verdict.SKIPPED: "dim"}
 _TITLES: Final = {group.name: group.title for group in GROUPS}
@@ -27,18 +30,14 @@ def print_list(checks: Sequence[Check]) -> None:
     _console().print(table)
 
 
-def print_report(report: Report, *, every: bool) -> None:
+def print_report(report: Report, key: Path, *, every: bool) -> None:
     console = _console()
     if every:
         console.print(_checks(report.results))
         console.print()
     console.print(_groups(report))
     _print_skipped(console, report.having(Verdict.SKIPPED))
-    failed = report.having(Verdict.FAILED)
-    for result in failed[:FAILURES_SHOWN]:
-        _print_failure(console, result)
-    if len(failed) > FAILURES_SHOWN:
-        console.print(f"\n… and {len(failed) - FAILURES_SHOWN} more failures: --html FILE shows them all")
+    _print_failures(console, report.having(Verdict.FAILED), key)
     hint = facts.hint(report)
     if hint:
         console.print(Text(f"\n{hint}", "bold yellow"))
@@ -81,20 +80,31 @@ def _print_skipped(console: Console, skipped: Sequence[Result]) -> None:
         by_reason.setdefault(result.reason or "", []).append(result.check.id)
     for reason, ids in by_reason.items():
         named = ", ".join(ids) if len(ids) <= 4 else f"{len(ids)} checks, {ids[0]} to {ids[-1]}"  # noqa: PLR2004
-        console.print(Padding(Text(f"{named}: {reason}", "dim"), (0, 0, 0, 2)))
+        console.print(_indented(f"{named}: {reason}", "dim"))
+
+
+def _print_failures(console: Console, failed: Sequence[Result], key: Path) -> None:
+    if failed:
+        console.print(Text(f"\nfor the curl lines: export KEY={shlex.quote(str(key))}", "dim"), soft_wrap=True)
+    for result in failed[:FAILURES_SHOWN]:
+        _print_failure(console, result)
+    if len(failed) > FAILURES_SHOWN:
+        console.print(f"\n… and {len(failed) - FAILURES_SHOWN} more failures: --html FILE shows them all")
 
 
 def _print_failure(console: Console, result: Result) -> None:
     console.print(Text(f"\n{result.check.id}  {result.check.title}", "bold red"))
-    console.print(
-        Padding(Text(f"contract, section {result.check.section}; {result.check.source.name}", "dim"), (0, 0, 0, 2))
-    )
-    shown = [step for step in result.steps if step.miss] or result.steps[-1:]
-    for step in map(facts.step, shown[:3]):
-        console.print(Padding(Text("sent      "), (0, 0, 0, 2)), end="")
+    console.print(_indented(f"contract, section {result.check.section}; {result.check.source.name}", "dim"))
+    missed = [step for step in result.steps if step.miss]
+    for step in map(facts.step, missed[:STEPS_SHOWN]):
+        console.print(_indented("sent"))
         console.print(Text(step["curl"]), soft_wrap=True)
         received = "nothing" if step["received"] is None else f"{step['received']}  {step['body'][:BODY_SHOWN]}"
         for name, value in (("expected", step["expected"]), ("received", received), ("wrong", step["miss"])):
-            console.print(Padding(Text(f"{name:9} {value}"), (0, 0, 0, 2)))
-    if not shown or not any(step.miss for step in shown):
-        console.print(Padding(Text(f"wrong     {result.reason}"), (0, 0, 0, 2)))
+            console.print(_indented(f"{name:9} {value}"))
+    if not missed:
+        console.print(_indented(f"wrong     {result.reason}"))
+
+
+def _indented(text: str, style: str = "") -> Padding:
+    return Padding(Text(text.rstrip(), style), (0, 0, 0, 2), expand=False)

@@ -1,11 +1,8 @@
 """A request as a line for the shell that sends it once more."""
 
 import shlex
-from typing import Final
 
 from bitgo.conformance.wire import Request
-
-BODY_MAX_CHARACTERS: Final = 4000
 
 
 def curl(request: Request) -> str:
@@ -18,15 +15,12 @@ def curl(request: Request) -> str:
         parts.append(f'-H "X-BitGo-Signature: {request.token_words}"')
     parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in request.headers.items()]
     if request.body is not None:
-        parts.append(_data(request.body))
+        parts.append(f'--data-raw "{request.body_words}"' if request.body_words else _data(request.body))
     return " ".join(parts)
 
 
 def _data(body: bytes) -> str:
     try:
-        text = body.decode()
+        return f"--data-raw {shlex.quote(body.decode())}"
     except UnicodeDecodeError:
         return "--data-binary \"$(printf '" + "".join(f"\\{byte:03o}" for byte in body) + "')\""
-    if len(text) > BODY_MAX_CHARACTERS:
-        return f"--data-raw \"$(printf '{text[0]}%*s{text[-1]}' {len(text) - 2} '')\""
-    return f"--data-raw {shlex.quote(text)}"

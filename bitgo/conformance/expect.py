@@ -20,7 +20,7 @@ class Expected:
 
 
 def status(*codes: int) -> Expected:
-    words = " or ".join(map(str, codes))
+    words = " or ".join(map(str, dict.fromkeys(codes)))
     return Expected(words, lambda answer: None if answer.status in codes else f"the status is {answer.status}")
 
 
@@ -75,7 +75,7 @@ def content_type(name: str) -> Expected:
 
 
 def that(words: str, holds: Callable[[Answer], bool]) -> Expected:
-    return Expected(words, lambda answer: None if holds(answer) else f"not {words}")
+    return Expected(words, lambda answer: None if holds(answer) else f"this does not hold: {words}")
 
 
 def same(found: Any, expected: Any) -> bool:

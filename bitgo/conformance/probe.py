@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,7 +61,7 @@ class Probe:
 
     def token(self, **changes: Any) -> Token:
         """A good one. `words` of a token that is sent again name a shell variable."""
-        return Token(signed(self.terms.key, **changes), f"$(allocations token --key {self._key})")
+        return Token(signed(self.terms.key, **changes), '$(allocations token --key "$KEY")')
 
     def repeated_token(self, **changes: Any) -> Token:
         """One to send several times: the shell makes it where it is first used."""
@@ -71,11 +70,7 @@ class Probe:
 
     def wrong_token(self, name: str) -> Token:
         make = WRONG[name][1]
-        return Token(make(self.terms.key), f"$(allocations token --key {self._key} --wrong {name})")
-
-    @property
-    def _key(self) -> str:
-        return shlex.quote(self.terms.key_name)
+        return Token(make(self.terms.key), f'$(allocations token --key "$KEY" --wrong {name})')
 
     def account(self) -> Account:
         """One that holds nothing, unless the partner knows one only."""
@@ -130,10 +125,13 @@ class Probe:
         signed_by_bitgo: bool = True,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        body_words: str | None = None,
     ) -> Answer:
         """One request. Raises MismatchError when the answer is not what is expected, or when there is none."""
         sent = token or (self.token() if signed_by_bitgo else None)
-        request = Request(method, url, headers or {}, body, sent.text if sent else None, sent.words if sent else None)
+        request = Request(
+            method, url, headers or {}, body, body_words, sent.text if sent else None, sent.words if sent else None
+        )
         step = Step(request, expected.words)
         self.steps.append(step)
         try:

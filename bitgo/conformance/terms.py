@@ -34,8 +34,6 @@ class Amount:
 class Terms:
     url: str
     key: RSAPrivateKey = field(repr=False)
-    key_name: str = "bitgo-private.pem"
-    """How curl lines name the key's file; nothing of the key itself is ever shown."""
     base_path: str = "/bitgo/v1"
     edition: Literal["seed", "later"] = "seed"
     allocations_after_final: AfterFinal = AfterFinal.CONFLICT

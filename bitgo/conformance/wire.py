@@ -23,6 +23,8 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    body_words: str | None = None
+    """The shell's words for a body that is too long to be shown."""
     token: str | None = None
     """The value of X-BitGo-Signature. It is never shown: `token_words` is."""
     token_words: str | None = None

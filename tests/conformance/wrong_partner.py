@@ -80,6 +80,8 @@ class WrongPartner:
 
     @web.middleware
     async def answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if "silent" in self.faults and request.method != "GET":
+            await asyncio.sleep(3600)
         try:
             return await handler(request)
         except RefusedError as refused:

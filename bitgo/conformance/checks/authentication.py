@@ -43,7 +43,7 @@ _JWT: Final = {"expired", "not-yet-valid", "other-key", "other-key-kid", "garbag
 for _number, (_name, (_words, _)) in enumerate(WRONG.items(), 3):
     GROUP.add(
         f"{_number:02}",
-        f"{_words} is 401, and changes nothing",
+        f"401, and nothing changes: {_words}",
         partial(_wrong, _name),
         source=RFC_JWT_PRACTICE if _name in _PRACTICE else RFC_JWT if _name in _JWT else GUIDE_SIGNATURE,
     )

@@ -20,13 +20,13 @@ BEYOND_DOUBLES: Final = 2**53 + 1
 
 def digits(value: int, form: type) -> Expected:
     """Plain digits: a reader that knows no exponents must not be surprised."""
+    words = str(value) if form is NumberLiteral else f"'{value}'"
 
-    def holds(answer: Answer) -> bool:
-        found = answer.field("amount", "quantity")
-        return isinstance(found, form) and (found.text if isinstance(found, NumberLiteral) else found) == str(value)
+    def miss(answer: Answer) -> str | None:
+        found = expect.shown(answer.field("amount", "quantity"))
+        return None if found == words else f'"amount.quantity" is {found}'
 
-    words = str(value) if form is NumberLiteral else f'"{value}"'
-    return expect.that(f'"amount.quantity": {words}', holds)
+    return Expected(f'"amount.quantity": {words}', miss)
 
 
 def amount(probe: Probe, quantity: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ for _number, (_title, _sent, _value, _source) in enumerate(ACCEPTED, 1):
     _form = NumberLiteral if _sent.startswith("\x1e") else str
     GROUP.add(
         f"{_number:02}",
-        f"{_title} is accepted, and answered exactly in plain digits",
+        f"accepted, and answered exactly in plain digits: {_title}",
         partial(_accepted, _sent, _value, _form),
         source=_source,
     )
@@ -97,11 +97,11 @@ REFUSED: Final[tuple[tuple[str, Any], ...]] = (
     ('"5\\n"', "5\n"),
     ('"" (empty)', ""),
     ('"five"', "five"),
-    ("\N{ARABIC-INDIC DIGIT FIVE}, a digit that is not ASCII,", "\N{ARABIC-INDIC DIGIT FIVE}"),
+    ("\N{ARABIC-INDIC DIGIT FIVE}, a digit that is not ASCII", "\N{ARABIC-INDIC DIGIT FIVE}"),
     ("10^78 in a string", str(LARGEST + 1)),
 )
 for _number, (_title, _wrong) in enumerate(REFUSED, 31):
-    GROUP.add(f"{_number:02}", f"the quantity {_title} is 400, and changes nothing", partial(_refused, _wrong))
+    GROUP.add(f"{_number:02}", f"400, and nothing changes: the quantity {_title}", partial(_refused, _wrong))
 
 
 @GROUP.check(71, "1e+21 and the same value in digits are one amount")

@@ -29,15 +29,16 @@ def _quantity(body: dict[str, Any]) -> Expected:
     """By value only: in which form is a matter of the editions, and of the numbers."""
     value = int(body["amount"]["quantity"])
 
-    def holds(answer: Answer) -> bool:
+    def miss(answer: Answer) -> str | None:
         found = answer.field("amount", "quantity")
         text = found.text if isinstance(found, NumberLiteral) else str(found)
         try:
-            return Decimal(text) == value
+            same = Decimal(text) == value
         except InvalidOperation:
-            return False
+            same = False
+        return None if same else f'"amount.quantity" is {expect.shown(found)}'
 
-    return expect.that(f'"amount.quantity": {value}', holds)
+    return Expected(f'"amount.quantity": {value}', miss)
 
 
 @GROUP.both_kinds(1, "a reserve of the {kind} is answered with its fields, as JSON")

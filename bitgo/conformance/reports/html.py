@@ -23,6 +23,7 @@ def render(report: Report) -> str:
         outcome="passed" if report.exit_status == 0 else "failed",
         headline=_headline(counts),
         hint=f'<p class="hint">{escape(hint)}</p>' if hint else "",
+        failures=_failures(report),
         facts="".join(_fact(name, value) for name, value in (facts_of_run | facts.terms(report.terms)).items()),
         filters="".join(_filter(name, count) for name, count in counts.items()),
         groups="".join(
@@ -35,6 +36,15 @@ def _headline(counts: dict[str, int]) -> str:
     passed, failed, skipped = counts["passed"], counts["failed"], counts["skipped"]
     words = f"{failed} of {passed + failed} checks failed" if failed else f"All {passed} checks passed"
     return words + (f"; {skipped} were skipped, each with a reason" if skipped else "")
+
+
+def _failures(report: Report) -> str:
+    """The way to each failure, where there are any."""
+    links = "".join(
+        f'<li><a href="#{each.check.id}"><code>{each.check.id}</code></a> {escape(each.check.title)}</li>'
+        for each in report.having(Verdict.FAILED)
+    )
+    return f'<ul class="failures">{links}</ul>' if links else ""
 
 
 def _fact(name: str, value: str) -> str:
@@ -63,7 +73,8 @@ def _check(result: Result) -> str:
     more = f'<p class="more">{left_out} further requests like these are not shown.</p>' if left_out else ""
     is_open = " open" if result.verdict is Verdict.FAILED else ""
     return (
-        f'<details class="check {of["verdict"]}"{is_open}><summary><span class="verdict">{of["verdict"]}</span>'
+        f'<details id="{of["id"]}" class="check {of["verdict"]}"{is_open}>'
+        f'<summary><span class="verdict">{of["verdict"]}</span>'
         f'<code>{of["id"]}</code><span class="title">{escape(of["title"])}</span></summary>'
         f'<div class="inside"><p class="source">Contract, section {escape(of["section"])}; {source}</p>{reason}'
         f"{''.join(_step(number, each) for number, each in enumerate(of['steps'], 1))}{more}</div></details>"
