@@ -6,7 +6,7 @@ import re
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -61,7 +61,7 @@ async def test_reports_say_the_same_and_hold_no_key_and_no_token(key: Path, tmp_
         checked = await check(url, key, tmp_path, "--only", f"{FEW},body-10", *skip, *options)
     failed, counts = {"auth-05", "body-10"}, checked.report["counts"]
     assert failed == checked.ids("failed")
-    suites = ElementTree.fromstring(files["junit"].read_text())  # noqa: S314 - our own file
+    suites = ET.fromstring(files["junit"].read_text())  # noqa: S314 - our own file
     assert [counts["failed"], counts["skipped"]] == [int(suites.get(each, "")) for each in ("failures", "skipped")]
     cases = [case for case in suites.iter("testcase") if case.find("failure") is not None]
     assert failed == {str(case.get("name")).split()[0] for case in cases}
@@ -97,7 +97,7 @@ class Page(HTMLParser):
 
 
 async def test_the_curl_lines_get_the_same_answers_when_they_are_pasted(key: Path, tmp_path: Path) -> None:
-    pasted = "auth-01,auth-02,auth-05,auth-21,body-08,body-10,body-62,number-07,number-61,table-05d"
+    pasted = "auth-01,auth-02,auth-05,auth-21,body-08,body-10,body-62,number-07,number-52,table-05d"
     async with serving(key) as url:
         checked = await check(url, key, tmp_path, "--only", pasted)
         assert {} == checked.failures()
@@ -123,4 +123,4 @@ async def test_nothing_hangs_on_a_partner_that_never_answers(key: Path, tmp_path
         checked = await check(url, key, tmp_path, "--only", "auth-01,auth-02,race-06,table", *limits)
     assert set() == checked.ids("passed")
     assert any("no answer within 0.5 s" in reason for reason in checked.failures().values())
-    assert 2 == checked.ran.status
+    assert 1 == checked.ran.status

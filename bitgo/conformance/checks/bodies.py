@@ -122,9 +122,8 @@ async def too_large(probe: Probe) -> None:
     await _bytes(large, expect.status(413) & NO_TRACE, probe, words)
     body = await probe.bring(A, Status.RESERVED)
     for verb in (Verb.CLEAR, Verb.RELEASE):
-        await probe.finish(
-            A, verb, body["allocationId"], expect.status(413), headers=JSON, body=large, body_words=words
-        )
+        sent: dict[str, Any] = {"headers": JSON, "body": large, "body_words": words}
+        await probe.finish(A, verb, body["allocationId"], expect.status(413), **sent)
     await probe.still(A, body, Status.RESERVED)
 
 
