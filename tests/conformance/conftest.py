@@ -1,6 +1,7 @@
 """Partners to check, and the command that checks them."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from aiohttp import web
 
 from bitgo.client import load_private_key
 from local.credentials import development_key
+from schemas.words import AfterFinal
 from tests.conformance.wrong_partner import WrongPartner
 from tests.support.cli import Ran, run
+from tests.support.servers import Servers
+from tests.support.system import System, shared_system
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,33 @@ async def serving(key: Path, *faults: str, **settings: Any) -> AsyncIterator[str
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+LIMITS = f'{{"LIMITED": "{10**15}"}}'
+
+
+@dataclass(frozen=True)
+class Product:
+    system: System
+    urls: dict[tuple[AfterFinal, AfterFinal], str]
+
+    @property
+    def key(self) -> Path:
+        return self.system.folder / "bitgo-private.pem"
+
+
+@pytest.fixture(scope="session")
+async def product(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
+    async with shared_system(servers, template, tmp_path_factory.mktemp(f"product-{uuid.uuid4().hex[:6]}")) as system:
+        await system.processor(limits=LIMITS, wait=False)
+        urls = {}
+        for allocations in AfterFinal:
+            for deallocations in AfterFinal:
+                name = f"ingress-{allocations}-{deallocations}"
+                await system.ingress(
+                    name, wait=False, allocations_after_final=allocations, deallocations_after_final=deallocations
+                )
+                urls[allocations, deallocations] = system.urls[name]
+        for each in system.health:
+            await system.ready(each)
+        yield Product(system, urls)

@@ -1,46 +1,14 @@
 """Our own service passes every check, under all four combinations of the `…_after_final` settings."""
 
-import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from schemas.words import AfterFinal
-from tests.conformance.conftest import check
-from tests.support.servers import Servers
-from tests.support.system import ENTERPRISE, System, shared_system
+from tests.conformance.conftest import Product, check
+from tests.support.system import ENTERPRISE
 
-LIMITS = f'{{"LIMITED": "{10**15}"}}'
 TOLD = ("--enterprise-id", ENTERPRISE, "--rejects", f"LIMITED:{10**16}", "--unpublished")
-
-
-@dataclass(frozen=True)
-class Product:
-    system: System
-    urls: dict[tuple[AfterFinal, AfterFinal], str]
-
-    @property
-    def key(self) -> Path:
-        return self.system.folder / "bitgo-private.pem"
-
-
-@pytest.fixture(scope="module")
-async def product(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
-    async with shared_system(servers, template, tmp_path_factory.mktemp(f"product-{uuid.uuid4().hex[:6]}")) as system:
-        await system.processor(limits=LIMITS, wait=False)
-        urls = {}
-        for allocations in AfterFinal:
-            for deallocations in AfterFinal:
-                name = f"ingress-{allocations}-{deallocations}"
-                await system.ingress(
-                    name, wait=False, allocations_after_final=allocations, deallocations_after_final=deallocations
-                )
-                urls[allocations, deallocations] = system.urls[name]
-        for each in system.health:
-            await system.ready(each)
-        yield Product(system, urls)
 
 
 @pytest.mark.parametrize("deallocations", AfterFinal)
