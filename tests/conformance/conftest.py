@@ -69,6 +69,7 @@ LIMITS = f'{{"LIMITED": "{10**15}"}}'
 class Product:
     system: System
     urls: dict[tuple[AfterFinal, AfterFinal], str]
+    rejecting_as_422: str
 
     @property
     def key(self) -> Path:
@@ -87,6 +88,7 @@ async def product(servers: Servers, template: str, tmp_path_factory: pytest.Temp
                     name, wait=False, allocations_after_final=allocations, deallocations_after_final=deallocations
                 )
                 urls[allocations, deallocations] = system.urls[name]
+        await system.ingress("ingress-422", wait=False, rejected_as="422")
         for each in system.health:
             await system.ready(each)
-        yield Product(system, urls)
+        yield Product(system, urls, system.urls["ingress-422"])

@@ -29,6 +29,11 @@ async def test_every_check_passes(
     assert expected == checked.ids("skipped")
 
 
+async def test_every_check_passes_where_rejections_travel_as_422(product: Product, tmp_path: Path) -> None:
+    checked = await check(product.rejecting_as_422, product.key, tmp_path, *TOLD, "--rejected-as", "422")
+    assert {} == checked.failures()
+
+
 async def test_the_wrong_setting_is_found_in_its_cells(product: Product, tmp_path: Path) -> None:
     """What the kit is told about `…_after_final` is what it checks."""
     url = product.urls[AfterFinal.CONFLICT, AfterFinal.REISSUE]

@@ -1,5 +1,6 @@
 """The kit passes on a partner that is right, and fails in the right place, and nowhere else, on each that is wrong."""
 
+import uuid
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -57,6 +58,15 @@ async def test_a_partner_that_is_right_passes_every_check_that_needs_nothing_of_
     assert 0 == checked.ran.status
     ours = {each.id for each in CHECKS if Need.UNPUBLISHED in each.needs}
     assert ours | ids("repeat-09a") == checked.ids("skipped")
+
+
+async def test_a_partner_that_knows_one_connection_passes_with_it(key: Path, tmp_path: Path) -> None:
+    account = f"{uuid.uuid4()},{uuid.uuid4()},account-7,client-7"
+    async with serving(key) as url:
+        checked = await check(url, key, tmp_path, *TOLD[:4], "--account", account)
+    assert {} == checked.failures()
+    empty = {each.id for each in CHECKS if Need.OWN_ACCOUNT in each.needs}
+    assert empty <= checked.ids("skipped")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
