@@ -63,10 +63,10 @@ async def test_go_repeats_a_put_by_itself_with_a_token_that_is_used(product: Pro
     async with cutting_proxy(product.urls[DEFAULT]) as (proxy, url):
         got = answers(await run(tmp_path / "client", url, product.key, folder=tmp_path))
 
-    reserved, repeated_by_the_library, tried_again, on_a_dead_connection = got
+    reserved, repeated_by_the_library, tried_again, after_a_dead_connection = got
     assert [200, 401, 200, 200] == [each["status"] for each in got], got
     assert 10**21 + 1 == reserved["body"]["amount"]["quantity"]
     assert ["POST", "PUT", "PUT", "PUT", "PUT"] == [line.split()[0] for line in proxy.requests]
     assert "unauthorized" == repeated_by_the_library["body"]["code"]
-    assert "cleared" == tried_again["body"]["status"] == on_a_dead_connection["body"]["status"]
+    assert "cleared" == tried_again["body"]["status"] == after_a_dead_connection["body"]["status"]
     assert 1 == (await product.system.metrics(name))[reused] - before

@@ -1,6 +1,6 @@
-// A client of Go's standard library alone. net/http repeats a request by itself when a kept connection turns out to be
-// dead, and, where an Idempotency-Key says that it may, when the connection ends before the answer. The repeat carries the
-// same token. One line of JSON per answer.
+// A client of Go's standard library alone. net/http repeats a request by itself on another connection when the kept one
+// turns out to be dead before anything was written and, where an Idempotency-Key says that it may, when it ends before the
+// answer. That repeat carries the same token. One line of JSON per answer.
 package main
 
 import (
@@ -81,5 +81,6 @@ func main() {
 	cut := map[string]string{"Idempotency-Key": id, "X-Proxy": "cut"}
 	call("PUT", url+"/allocation/"+id+"/clear", nil, cut)
 	call("PUT", url+"/allocation/"+id+"/clear", nil, map[string]string{"X-Proxy": "close"})
+	time.Sleep(time.Second) // the end of the kept connection has been seen by then
 	call("PUT", url+"/allocation/"+id+"/clear", nil, nil)
 }
