@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ _LATEST: Final = 253_402_300_799.0  # 9999-12-31, the last second that Postgres 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is left of a good token. `expires_at` is the last second in which it counts, as Unix time."""
+    """A valid token. `expires_at` is Unix time, in seconds, leeway included."""
 
     jti: str | None
     expires_at: float
@@ -34,7 +33,7 @@ class Token:
 
 
 class BadTokenError(Exception):
-    """The token counts for nothing. `reason` is for the log and the counter, never for the caller."""
+    """The token is not valid. `reason` is for the log and the counter, never for the caller."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -56,32 +55,14 @@ def _load_public_key(file: Path) -> RSAPublicKey:
     return key
 
 
-class _Jws(jwt.PyJWS):
-    """PyJWT's, with a short way for segments that are written as they should be: they decode to what encodes to them.
-
-    Anything else is the library's to judge, which looks at each character.
-    """
-
-    @staticmethod
-    def _decode_base64url_segment(segment: bytes, name: str) -> bytes:
-        try:
-            decoded = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
-        except ValueError:
-            decoded = b""
-        if urlsafe_b64encode(decoded).rstrip(b"=") == segment:
-            return decoded
-        return jwt.PyJWS._decode_base64url_segment(segment, name)  # noqa: SLF001
-
-
 class Signatures:
-    """Verifies tokens. Does not know which were used before: that is `claims`."""
+    """Verifies tokens. Does not know which were used before: that is TokenReplay."""
 
     def __init__(
         self, keys: Mapping[str, RSAPublicKey], *, leeway_seconds: float, max_age_seconds: float, require_jti: bool
     ) -> None:
         self._keys = keys
         self._tokens = jwt.PyJWT()
-        self._tokens._jws = _Jws()  # noqa: SLF001
         self._leeway = leeway_seconds
         self._max_age = max_age_seconds
         self._options: dict[str, Any] = {
