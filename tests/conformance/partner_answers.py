@@ -1,4 +1,4 @@
-"""What the partner in memory reads back: BitGo's read shape, and the filters of the list."""
+"""What the partner in memory answers: the fields of reserve, BitGo's read shape, and the filters of the list."""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +20,29 @@ PAGE = {"pageNumber": (0, 0, 10**6), "pageSize": (100, 1, 500)}
 
 def is_uuid(text: str) -> bool:
     return UUID.fullmatch(text) is not None
+
+
+def write_shape(row: Any, body: Any, quantity: int, faults: frozenset[str]) -> dict[str, Any]:
+    """In the edition of `body`: of the reserve that is answered, or of the one that made the row."""
+    edition = body.edition
+    spelling, client = edition.partner_id_spelling, edition.client_id_spelling
+    if "answers in another edition" in faults:
+        spelling, client = "partners", "partnersClientId"
+    with_reason = row.reason and "no reason for a rejection" not in faults
+    return {
+        f"{row.kind}Id": body.id,
+        "amount": {
+            "currency": body.amount.currency,
+            "quantity": quantity if edition.quantity_form == "number" else str(quantity),
+        },
+        "clientId": body.client_id,
+        "connectionId": body.connection_id,
+        "partnersConnectionId": body.partners_connection_id,
+        f"{spelling}{row.kind.capitalize()}Id": row.body.partner_id or f"made-{body.id}",
+        "status": row.status,
+        **({client: body.sent_client_id} if body.sent_client_id is not None else {}),
+        **({"rejectionReason": row.reason} if with_reason else {}),
+    }
 
 
 def read_shape(row: Any, faults: frozenset[str]) -> dict[str, Any]:
