@@ -21,6 +21,7 @@ TESTS = Path(__file__).parent
 PROCESSES = {"cli/test_up.py", "cli/test_data_folder.py", "cli/test_readme.py", "cli/test_secrets.py"} | {
     *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
     *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
+    *(f"conformance/test_{name}.py" for name in ("command", "integrate", "wrong_partners")),
 }
 """Test files that start servers or processes of ours without a fixture that says so."""
 
