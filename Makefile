@@ -11,7 +11,8 @@ SOURCES := schemas service ingress processor bitgo replay proof local cli bench 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare bench-counts bench-peers docs audit lock format clean
+.PHONY: help demo test test-fast faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
+	bench-counts bench-peers docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +28,9 @@ test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word"
 	@$(BIN)/coverage run --branch --include=processor/domain/machine.py -m pytest -q tests/processor/test_machine*.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
 	@$(BIN)/python -m pytest --ignore tests/faults --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-fast: $(VENV)/.dev ## the tests that need no server, in half a minute
+	@$(BIN)/python -m pytest -q -m unit --ignore tests/faults --numprocesses $(JOBS) $(ARGS)
 
 FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))

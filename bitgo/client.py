@@ -69,13 +69,13 @@ class BitGo:
         return {SIGNATURE: sign(self.key, **claims)}
 
     async def call(self, method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any) -> Reply:
-        """One request. Raises aiohttp.ClientError when there is no answer."""
+        """One request; a body that is not JSON is given as text. Raises aiohttp.ClientError when there is no answer."""
         assert self._session is not None, "use it as a context manager"  # noqa: S101
         started = time.perf_counter()
         async with self._session.request(
             method, path, headers=self.headers() if headers is None else headers, **options
         ) as response:
-            body = await response.json(content_type=None) if response.content_length != 0 else None
+            body = await _body(response)
             return Reply(response.status, body, dict(response.headers), time.perf_counter() - started)
 
     async def reserve(self, kind: Kind, body: Mapping[str, Any], **extra: str) -> Reply:
@@ -92,6 +92,15 @@ class BitGo:
 
     async def status(self, kind: Kind, allocation_id: str) -> Reply:
         return await self.call("GET", f"{self.base_path}/{kind}/{allocation_id}")
+
+
+async def _body(response: aiohttp.ClientResponse) -> Any:
+    if response.content_length == 0:
+        return None
+    try:
+        return await response.json(content_type=None)
+    except ValueError:
+        return await response.text(errors="replace")
 
 
 def reserve_body(kind: Kind, quantity: int | str = 5, *, currency: str = "BTC", **fields: Any) -> dict[str, Any]:

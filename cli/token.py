@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from bitgo.client import load_private_key, sign
+from bitgo.conformance.tokens import WRONG
 from local.credentials import development_key, operator_token
 
 
@@ -18,7 +19,8 @@ from local.credentials import development_key, operator_token
     help="data folder of `allocations up`, whose development key is used",
 )
 @click.option("--lifetime", default=55, show_default=True, type=click.IntRange(1), help="seconds until it expires")
-def token(key: Path | None, data: Path, lifetime: int) -> None:
+@click.option("--wrong", type=click.Choice(list(WRONG)), help="one that must be refused, as `conformance` sends it")
+def token(key: Path | None, data: Path, lifetime: int, wrong: str | None) -> None:
     """Sign a token as BitGo does, with the development key of `allocations up`, and print it.
 
     It counts once: `curl -H "X-BitGo-Signature: $(allocations token)" …`
@@ -30,7 +32,7 @@ def token(key: Path | None, data: Path, lifetime: int) -> None:
         private = load_private_key(file.read_bytes())
     except (OSError, ValueError, TypeError) as error:
         raise click.ClickException(f"{file} is no private RSA key in PEM form: {error}") from error
-    click.echo(sign(private, lifetime_seconds=lifetime))
+    click.echo(WRONG[wrong][1](private) if wrong else sign(private, lifetime_seconds=lifetime))
 
 
 @click.command()

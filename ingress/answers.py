@@ -1,4 +1,4 @@
-"""From a journal row or an allocation to the answer that the contract asks for (sections 2, 3 and 8)."""
+"""Answers from a journal row or an allocation (contract, sections 2, 3 and 8)."""
 
 from collections.abc import Mapping
 from typing import Any, Final

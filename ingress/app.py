@@ -36,8 +36,7 @@ from service.process import stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
 CLAIM_LANES: Final = 2
-"""One for each that may ask at the same time: claims and their pruning. They write, and have connections of their own:
-where no commit comes to an end, reads are answered."""
+"""One each for claims and their pruning: writes have connections of their own, so reads work while commits hang."""
 READ_LANES: Final = 4
 """Outcomes, allocations, watermarks, and one more."""
 LIST_LANES: Final = 2

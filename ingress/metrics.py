@@ -1,4 +1,4 @@
-"""What an ingress counts."""
+"""The metrics of an ingress."""
 
 from functools import cache
 from typing import Final
@@ -31,7 +31,7 @@ FROM_TABLE: Final = _OUTCOMES.labels("table")
 
 @cache
 def requests(method: str, route: str, status: int, code: str) -> Counter:
-    """The counter of such requests. Its name is looked up once: that costs more than counting."""
+    """The counter for these labels, looked up once: the lookup costs more than counting."""
     return _REQUESTS.labels(method, route, status, code)
 
 

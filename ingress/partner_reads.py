@@ -124,7 +124,7 @@ async def _load(connection: Connection, query: ListQuery, partner_id: str | None
     page = {"page_size": query.page_size, "offset": query.page_number * query.page_size}
     order = _ORDER[query.sort_field, query.sort_direction]
     cursor = await connection.execute(_SQL["list_allocations"].replace(b"-- order", order), filters | page)
-    return [allocation_row(row) for row in await cursor.fetchall()]
+    return [allocation_row(row) for (row,) in await cursor.fetchall()]
 
 
 def _stored_statuses(statuses: list[str] | None) -> list[str] | None:

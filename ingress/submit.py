@@ -1,4 +1,4 @@
-"""One write from the body to the answer: publish, and find out what became of it (decisions 9 and 10)."""
+"""One write: publish the command and wait for its outcome (decisions 9 and 10)."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -54,7 +54,7 @@ def _stamps() -> dict[str, Any]:
 
 
 class Submission:
-    """Publishes commands and finds out what became of them. A deadline is a time of the event loop's clock."""
+    """Publishes commands and waits for their outcomes. Deadlines are times of the event loop's clock."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Submission:
         self._answer_timeout = answer_timeout
 
     def deadline(self) -> float:
-        """Until when a request that came in now is answered: its body, claim, record and outcome together."""
+        """The deadline of a request that arrives now: for its body, claim, record and outcome together."""
         return asyncio.get_running_loop().time() + self._answer_timeout
 
     def check_capacity(self, allocation_id: str) -> None:
-        """Raises ProblemError when a write of this id can not be taken now; nothing was claimed or published."""
+        """Raises ProblemError if a write of this id cannot be accepted now; nothing was claimed or published."""
         if self._publisher.is_stuck:
             raise unavailable("Kafka does not acknowledge; nothing was published")
         partition = self._publisher.partition_of(allocation_id)
@@ -84,7 +84,7 @@ class Submission:
             raise overloaded("the processors are behind")
 
     def expecting(self, command: Command) -> AbstractContextManager[None]:
-        """To be entered before a command is published whose outcome will be asked for."""
+        """Enter before publishing a command whose outcome will be awaited."""
         return self._outcomes.expecting(command.command_id)
 
     async def publish(self, command: Command, traceparent: str, deadline: float) -> Position:
@@ -97,7 +97,7 @@ class Submission:
             raise outcome_pending({COMMAND_ID: command.command_id}) from error
 
     async def outcome_of(self, command: Command, position: Position, deadline: float) -> OutcomeRow:
-        """What became of a command that this process published. Raises ProblemError `outcome_pending`."""
+        """The outcome of a command that this process published. Raises ProblemError `outcome_pending`."""
         try:
             return await self._outcomes.of(command.command_id, position, deadline)
         except OutcomeUnknownError as error:

@@ -1,4 +1,4 @@
-"""The six write endpoints: who calls, what do they say, may it be taken; then publish, wait, answer."""
+"""The six write endpoints: authenticate, parse, check capacity, claim the token; then publish, wait, answer."""
 
 from aiohttp import web
 

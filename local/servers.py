@@ -31,7 +31,7 @@ class Addresses:
 
 
 async def start_kafka(data: Path, supervisor: Supervisor, stack: AsyncExitStack, report: Report) -> str:
-    """Start the embedded Kafka and wait until it answers; gives its address. Raises LocalError."""
+    """Start the embedded Kafka and wait until it answers; returns its address. Raises LocalError."""
     jars = await _jars(report)
     kafka = Kafka(data, jars, report, archive=await ensure_archive(jars, report))
     await kafka.prepare()
@@ -43,7 +43,7 @@ async def start_kafka(data: Path, supervisor: Supervisor, stack: AsyncExitStack,
 
 
 async def start_postgres(data: Path, supervisor: Supervisor, stack: AsyncExitStack, report: Report) -> str:
-    """Start the embedded Postgres and wait until it answers; gives its URL. Raises LocalError."""
+    """Start the embedded Postgres and wait until it answers; returns its URL. Raises LocalError."""
     postgres = Postgres(data, report)
     await postgres.prepare()
     stack.callback(postgres.close)

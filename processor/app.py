@@ -100,7 +100,7 @@ class _Processor:
             if not self._refused.done():
                 self._refused.set_exception(error)
             raise
-        _log.info("assigned", positions=positions)
+        _log.info("partitions_assigned", positions=positions)
         return positions
 
     async def _assigned(self, partitions: AbstractSet[int]) -> Mapping[int, int]:

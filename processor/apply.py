@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 
 from processor import metrics
-from processor.domain.batch import Batch, Read, Record, Tables, Watermark, read
+from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark, read
 from processor.domain.policy import PolicySettings
 from processor.postgres.store import Store
 from processor.postgres.tables import OutdatedError
@@ -18,7 +18,7 @@ _log = logger("processor")
 
 
 class GapError(Exception):
-    """A record came before the ones that precede it."""
+    """A record's offset is beyond its partition's next offset: those between are missing."""
 
     def __init__(self, partition: int, next_offset: int, offset: int) -> None:
         super().__init__(f"offset {offset} came while {next_offset} is the next")
@@ -31,7 +31,7 @@ class ForeignRecordError(Exception):
 
 
 class Applier:
-    """Applies batches on one store. While a batch is being committed the next one may be decided."""
+    """Applies batches on one store. The next batch may be decided while one is being committed."""
 
     def __init__(self, store: Store, partitions: int, policy: PolicySettings) -> None:
         self._store = store
@@ -40,15 +40,15 @@ class Applier:
         self._ahead: tuple[Sequence[Record], Batch] | None = None
 
     async def __call__(self, records: Sequence[Record], following: Sequence[Record] = ()) -> Batch:
-        """Apply a batch; gives what was committed, without the records that had been applied before.
+        """Apply a batch; returns what was committed, without records applied before.
 
-        1. read the records   2. load their rows   3. drop what is applied, stop at a gap   4. decide   5. commit; when
-        another worker wrote one of the rows meanwhile, again from 2.
+        1. decode the records   2. load their rows   3. drop applied ones, stop at a gap   4. decide   5. commit;
+        if another worker wrote one of the rows in between, repeat from 2.
 
-        `following` is decided during the commit, for a next call with these very records.
+        `following` is decided during the commit, for a next call with exactly these records.
 
         Raises GapError, ForeignRecordError, NewerSchemaError, ArithmeticError; UnavailableError and psycopg.Error,
-        after which nobody knows whether the batch was committed until it is applied again.
+        after which it is unknown whether the batch was committed, until it is applied again.
         """
         started = time.perf_counter()
         reads = [read(record, self._partitions) for record in records]
@@ -70,7 +70,7 @@ class Applier:
             self._store.forget()
             return await self._decide_on(await self._store.load(reads), reads)
 
-    async def _decide_on(self, tables: Tables, reads: Sequence[Read]) -> Batch:
+    async def _decide_on(self, tables: LoadedRows, reads: Sequence[Read]) -> Batch:
         return decide(tables, await self._fresh(reads, tables.watermarks), self._policy)
 
     async def _fresh(self, reads: Sequence[Read], watermarks: Mapping[int, Watermark]) -> list[Read]:
@@ -117,9 +117,9 @@ class Applier:
             raise
 
     def _decide_ahead(self, records: Sequence[Record]) -> None:
-        """Decide on what the batch that is being committed will leave, when no statement is needed for it.
+        """Decide the next batch on the rows that the running commit will leave, if they are all cached.
 
-        Whatever stands in the way is found again, and dealt with, when it is these records' turn.
+        Any error is ignored here: it occurs again, and is handled, when these records are applied.
         """
         with contextlib.suppress(Exception):
             reads = [read(record, self._partitions) for record in records]
@@ -137,7 +137,7 @@ class Applier:
         await self._store.close()
 
 
-def decide(tables: Tables, reads: Sequence[Read], policy: PolicySettings) -> Batch:
+def decide(tables: LoadedRows, reads: Sequence[Read], policy: PolicySettings) -> Batch:
     """Raises ArithmeticError when a balance would fall below zero."""
     batch = Batch(tables, policy)
     for each in reads:

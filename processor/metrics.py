@@ -1,4 +1,4 @@
-"""What a processor counts, and its line in the log."""
+"""The metrics of a processor, and its log line per batch."""
 
 from collections import Counter as Tally
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ _log: Final = logger("processor")
 
 
 def observe(batch: Batch, seconds: float) -> None:
-    """Count a committed batch and write its line."""
+    """Count a committed batch and log it."""
     if not batch.journal:
         return
     now = datetime.now(UTC)

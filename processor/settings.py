@@ -40,7 +40,7 @@ class ProcessorSettings(ServiceSettings):
     @field_validator("currencies", "limits", mode="before")
     @classmethod
     def _json(cls, value: object) -> object:
-        """Read here, so that what is no JSON is an error of its variable like any other."""
+        """Parsed here, so that malformed JSON is reported as an error of its variable."""
         try:
             return json.loads(value) if isinstance(value, str) else value
         except (ValueError, RecursionError):

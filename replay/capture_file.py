@@ -78,7 +78,7 @@ def writing(path: Path, source: Source) -> Iterator[CaptureWriter]:
 
 
 class CaptureReader:
-    """Reads one capture from its beginning. Iterating gives the records and checks everything on the way.
+    """Reads one capture from its beginning. Iterating returns the records and checks everything on the way.
 
     Raises CaptureFileError at the first byte that is not as it was written.
     """

@@ -104,7 +104,7 @@ class Retrier:
         await self._tell(letter, begun, offset)
 
     async def _begin(self, letter: DeadLetter, content: Content) -> tuple[Begun, dict[str, Any]]:
-        """Record the attempt; gives it, and the record to publish."""
+        """Record the attempt; returns it, and the record to publish."""
         command = command_of(content)
         source = Position(self.identity.commands_topic, letter.partition, letter.offset)
         attempt = await self._attempt(letter)

@@ -1,6 +1,6 @@
 """New ids for old ones, so that one capture can be replayed many times. Pure.
 
-An id becomes the UUID version 5 of itself under a namespace that is made from the seed: the same seed gives the same
+An id becomes the UUID version 5 of itself under a namespace that is made from the seed: the same seed returns the same
 ids, another seed others, and one id is one id wherever it stands.
 """
 

@@ -1,5 +1,5 @@
-"""What a processor tells every ingress right after a commit: how far the tables are, and the outcomes that it has just
-written, so that whoever waits for one need not read it (record 0015).
+"""The notification that a processor sends after a commit: the new watermarks, and the outcomes just written, so that an
+ingress need not read them (record 0015).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,23 +11,27 @@ import orjson
 NOTIFICATION_MAX_BYTES: Final = 7_900
 """Postgres carries less than 8,000."""
 POSITIONS_MAX: Final = 100
-COLUMNS: Final = 19
+CONTENT: Final = (
+    *("currency", "quantity", "client_id", "connection_id", "partners_connection_id"),
+    *("partner_allocation_id", "partner_client_id", "edition"),
+)
+"""Columns of an allocation that an answer needs besides its journal row."""
 _FRAME_BYTES: Final = len('{"next":{},"outcomes":[]}')
 _POSITION_BYTES: Final = len('"123456":1234567890123456789,')
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """`next_offset` by partition, and rows with the columns of `ingress/postgres/sql/outcomes.sql`, in order."""
+    """`next_offset` by partition; journal rows by column names, each with the allocation's CONTENT as `content`."""
 
     next_offsets: Mapping[int, int]
-    outcomes: Sequence[Sequence[Any]]
+    outcomes: Sequence[Mapping[str, Any]]
 
 
-def encode_notifications(next_offsets: Mapping[int, int], outcomes: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """As many as are needed. The positions come last: whoever is woken by one has been told its outcome.
+def encode_notifications(next_offsets: Mapping[int, int], outcomes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """As many payloads as needed. Watermarks come last: when they wake a request, its outcome has arrived.
 
-    An outcome that is too long for a notification is left out, and will be read.
+    An outcome too long for a payload is left out; the ingress reads it.
     """
     room = NOTIFICATION_MAX_BYTES - _FRAME_BYTES
     part: list[bytes] = []
@@ -59,8 +63,8 @@ def decode_notification(payload: str) -> Notification:
     try:
         document = orjson.loads(payload)
         next_offsets = {int(partition): int(offset) for partition, offset in document["next"].items()}
-        if not all(len(row) == COLUMNS and isinstance(row[2], str) for row in document["outcomes"]):
-            raise ValueError("outcomes with other columns")
+        if not all(isinstance(row["command_id"], str) for row in document["outcomes"]):
+            raise ValueError("an outcome without a command id")
         return Notification(next_offsets, document["outcomes"])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no notification: {payload:.80}") from error

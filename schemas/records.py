@@ -1,4 +1,4 @@
-"""The one place that encodes, decodes and keys what is written to Kafka."""
+"""Encoding, decoding and keys of everything written to Kafka."""
 
 import re
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class ParkedError(Exception):
-    """The record is no command: nothing but a dead letter can come of it (decision 14)."""
+    """The record is not a command and becomes a dead letter (decision 14)."""
 
     def __init__(self, reason: ParkReason, detail: str) -> None:
         super().__init__(detail)

@@ -1,8 +1,7 @@
-"""A connection to Kafka that broke is said to be broken.
+"""aiokafka under uvloop: a write to a reset connection raises what aiokafka expects.
 
-When something is written to a connection that was reset a moment ago, uvloop raises RuntimeError where aiokafka expects
-an OSError. Its consumers' fetchers, its producers' senders and its group members each end for good of anything
-else, and say nothing: a processor was silent until the watchdog restarted it, 30 s later.
+uvloop raises RuntimeError where aiokafka expects OSError, and aiokafka's fetchers, senders and group coordinators end
+silently on anything else: a processor made no progress until the watchdog restarted it, 30 s later.
 
 `tests/processor/test_transport.py` fails when an upgrade changes what this leans on.
 """
@@ -32,5 +31,5 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
 
 def use() -> None:
-    """Let every aiokafka client of this process connect so, from now on."""
+    """Install for every aiokafka client of this process."""
     conn.AIOKafkaConnection = Connection

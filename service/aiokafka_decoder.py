@@ -1,15 +1,15 @@
-"""What consumers are given of a batch: one record for each of its offsets, whatever a foreign client put into it.
+"""Decoding of record batches: one record for every offset, whatever a foreign client wrote.
 
-A foreign client can append what the broker takes and aiokafka does not decode, or not without taking all memory: a
-header whose name is no UTF-8, a gigabyte that was compressed to a megabyte, records that are numbered otherwise than
-their offsets. aiokafka then raises, without saying where, at each read of any partition, for ever. And it passes over
-the markers of transactions, whose offsets would be gaps in the journal. Here (decisions 2 and 14)
+A foreign client can append batches that the broker accepts and aiokafka cannot decode, or only by exhausting memory: a
+header name that is not UTF-8, a gigabyte compressed to a megabyte, records whose numbering does not match their
+offsets. aiokafka then raises, without naming the place, at every read of any partition. And it skips transaction
+markers, whose offsets would be gaps in the journal. Here (decisions 2 and 14)
 
-- a batch is decompressed within a bound (`service/codecs.py`), and a fetch ends early when it has brought enough;
-- a batch that is not decoded is decoded once more, with the names of headers as bytes (surrogate escapes);
-- every offset that has no record even then has one whose value is `Undecodable`;
-- a control record is a record like any other for consumers that read uncommitted;
-- a batch whose checksum is wrong on the broker's disk is said and read again after a pause; other partitions go on.
+- a batch is decompressed within a bound (`service/codecs.py`), and a fetch ends early once it has enough bytes;
+- a batch that fails to decode is decoded again with header names as bytes (surrogate escapes);
+- every offset that still has no record gets one whose value is `Undecodable`;
+- control records are ordinary records for read-uncommitted consumers;
+- a batch with a wrong checksum is reported and read again after a pause; other partitions continue.
 
 This replaces three names in `aiokafka.consumer.fetcher`, for every consumer of the process.
 `tests/service/test_aiokafka_decoder.py` fails when an upgrade changes what it leans on.
@@ -32,7 +32,7 @@ from service.codecs import BATCH_MAX_BYTES, decompress
 from service.logs import logger
 
 FETCH_MAX_BYTES: Final = 8 * 1024 * 1024
-"""What was decompressed of one partition's fetch; the batch that reaches it is the last one."""
+"""Decompressed bytes of one partition's fetch; the batch that reaches the limit is the last one."""
 CORRUPT_PAUSE_SECONDS: Final = 5.0
 
 LENGTH_AT: Final = 8
@@ -44,13 +44,13 @@ CODEC_MASK: Final = 0x07
 HEADER_BYTES: Final = 61
 
 corrupt: Final[dict[TopicPartition, str]] = {}
-"""Partitions that stand before a batch whose checksum is wrong, with words about it."""
+"""Partitions stopped before a batch with a wrong checksum, with a sentence about it."""
 
 _log = logger("batches")
 
 
 class _Buffer(bytearray):
-    """Bytes whose parts become text whatever they are. The decoder makes text of nothing but header names."""
+    """Bytes that always decode to text. The decoder decodes nothing but header names."""
 
     def __getitem__(self, index: Any) -> Any:
         part = super().__getitem__(index)
@@ -61,7 +61,7 @@ class _Buffer(bytearray):
 
 
 class Patient(_DefaultRecordBatchPy):  # type: ignore[misc]
-    """aiokafka's own decoder, in Python, on such a buffer; the one in C reads beyond the end when a length lies."""
+    """aiokafka's pure-Python decoder on such a buffer; the one in C reads beyond the end if a length is wrong."""
 
     _buffer: bytearray
 
@@ -136,7 +136,7 @@ class _Batch:
 
 
 class _Batches:
-    """What a fetch brought of one partition, in place of aiokafka's `MemoryRecords`."""
+    """The batches of one partition's fetch; replaces aiokafka's `MemoryRecords`."""
 
     def __init__(self, raw: bytes) -> None:
         self._theirs = memory_records.MemoryRecords(raw)
@@ -162,7 +162,7 @@ class _Batches:
 
 
 class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """Ends before a batch whose checksum is wrong, where aiokafka's raises and loses what other partitions had."""
+    """Ends before a batch with a wrong checksum, where aiokafka's raises and loses other partitions' records."""
 
     _records: _Batches
 

@@ -1,4 +1,4 @@
-"""Work that goes on beside requests and batches for as long as a process lives (record 0019)."""
+"""Background work that runs for the life of a process (record 0019)."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from service.logs import logger
 RETRY_FIRST_SECONDS: Final = 0.5
 RETRY_MAX_SECONDS: Final = 15.0
 STEADY_SECONDS: Final = 60.0
-"""Work that went on for so long begins again with the shortest delay."""
+"""After running for this long, work restarts with the shortest delay."""
 
 RESTARTS: Final = Counter("background_restarts", "Background work that failed and was started again", ["task", "kind"])
 
@@ -25,10 +25,10 @@ _log = logger("background")
 async def keep_running(
     task: str, work: Callable[[], Awaitable[None]], health: Health, *, is_vital: bool = True
 ) -> None:
-    """Run `work` for ever: whatever it fails of, it is started again, after a delay that grows to 15 s.
+    """Run `work`, restarting it after any failure, with a delay that grows to 15 s.
 
     While it fails /readyz says so under the name `task`; `work` itself calls `health.well(task)` when it is well again.
-    Where a process can do without it for a while (not `is_vital`) it is ready meanwhile, and `degraded`.
+    If the process can do without it for a while (not `is_vital`), it stays ready, and `degraded`.
     Raises OperatorError and StalledError, which mean that the process must not go on.
     """
     delay = RETRY_FIRST_SECONDS
@@ -51,7 +51,7 @@ def _report(task: str, error: Exception, delay: float) -> str:
     words = f"{type(error).__name__}: {str(error).strip() or 'no answer'}"
     if is_passing(error):
         RESTARTS.labels(task, "passing").inc()
-        _log.warning("background_waits", task=task, error=words, retry_seconds=delay)
+        _log.warning("background_retrying", task=task, error=words, retry_seconds=delay)
     else:
         RESTARTS.labels(task, "unexpected").inc()
         _log.error("background_failed", task=task, error=words, retry_seconds=delay, exc_info=error)

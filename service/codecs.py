@@ -1,4 +1,4 @@
-"""The records of a compressed batch, decompressed into no more than a bound: it may be a bomb (decision 14).
+"""Decompression of record batches within a bound, against decompression bombs (decision 14).
 
 The broker stores what a client compressed as it came, and the codec is the client's choice. Framing is Kafka's:
 gzip members; snappy raw, or in xerial's blocks; LZ4 and Zstandard frames.

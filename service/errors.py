@@ -17,7 +17,7 @@ class OperatorError(Exception):
 
 
 class StalledError(Exception):
-    """Records wait, nothing moves, and neither Kafka nor Postgres is to blame: only a restart helps."""
+    """There is lag and no progress although Kafka and Postgres answer: only a restart helps."""
 
 
 class UnavailableError(Exception):

@@ -1,10 +1,10 @@
-"""What a failure is, and what follows from it: one place for both processes (decision 14, record 0019).
+"""The kinds of failure and what follows from each, for both processes (decision 14, record 0019).
 
-passing   what the environment does: servers away, busy, read-only, without a right. The same work again, with backoff,
-          said in /readyz, healed without a restart.
-parked    what a foreign client wrote that is no command: `schemas.records.ParkedError`. A dead letter, and on.
-halting   anything else on the way from a record to its row: going on would skip it or break an invariant. Its
-          partition stands still and looks again by itself (`processor/kafka/halts.py`); the others go on.
+passing   caused by the environment: servers unavailable, busy or read-only, a missing right. The same work is retried
+          with backoff and reported in /readyz; no restart is needed.
+parked    a record that is not a command: `schemas.records.ParkedError`. It becomes a dead letter.
+halting   anything else between a record and its row: skipping it would break an invariant. Its partition halts and is
+          retried (`processor/kafka/halts.py`); the others continue.
 """
 
 from typing import Final
@@ -57,18 +57,18 @@ _LASTING_KAFKA: Final = (
     kafka.UnsupportedForMessageFormatError,
     kafka.UnsupportedVersionError,
 )
-"""Errors of a request, a setting or a version: the same again gets the same answer."""
+"""Errors of a request, a setting or a version: a retry gets the same answer."""
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether Kafka or Postgres is away or unwilling for now, so that waiting may help."""
+    """Whether Kafka or Postgres is unavailable or refuses for now, so that a retry may succeed."""
     if isinstance(error, kafka.KafkaError):
         return not isinstance(error, _LASTING_KAFKA)
     return isinstance(error, UnavailableError | TimeoutError) or is_postgres_passing(error)
 
 
 def is_postgres_passing(error: BaseException) -> bool:
-    """Whether Postgres is away, busy or unwilling: the same work, tried again, may pass."""
+    """Whether Postgres is unavailable, busy or refuses for now, so that a retry may succeed."""
     if isinstance(error, OSError):
         return True
     if not isinstance(error, psycopg.Error):

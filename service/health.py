@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics, on a port of their own; /readyz says in words what is missing."""
+"""/livez, /readyz and /metrics, on a port of their own; /readyz names what is missing."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ _READY = Gauge("allocations_ready", "1 when /readyz answers 200")
 
 
 class Health:
-    """What stands between this process and being ready, by the part that says so."""
+    """The reasons why this process is not ready, by part."""
 
     def __init__(self) -> None:
         self._problems: dict[str, str] = {}
@@ -56,7 +56,7 @@ async def _metrics(_request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def health_port(settings: ServiceSettings, health: Health) -> AsyncIterator[str]:
-    """Serve the port for as long as the context lasts; gives the base URL, with the port that was taken."""
+    """Serve the port for as long as the context lasts; yields the base URL with the actual port."""
     app = web.Application()
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)

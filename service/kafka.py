@@ -1,4 +1,4 @@
-"""What we ask a cluster about itself: identity, topics, offsets, single records."""
+"""Reads from a cluster: identity, topic settings, offsets, single records."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -23,7 +23,7 @@ APPEAR_LOOKS: Final = 25
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """How a topic really is. `replication` is the smallest number of replicas of any of its partitions."""
+    """A topic's actual settings. `replication` is the smallest number of replicas of any partition."""
 
     partitions: int
     replication: int
@@ -50,7 +50,7 @@ async def admin(settings: ServiceSettings) -> AsyncIterator[AIOKafkaAdminClient]
 async def reader(
     settings: ServiceSettings, isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of no group: it reads what it is told to, commits nothing, and sees committed records only.
+    """A consumer without a group: commits nothing and reads committed records only.
 
     For events and dead letters; `commands_reader` is for the commands topic.
     """
@@ -73,7 +73,7 @@ async def reader(
 def commands_reader(settings: ServiceSettings) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
     """A consumer for the commands topic, which sees every record and each partition to its end.
 
-    A transaction means nothing there: who writes in one is foreign, and nobody waits for its end (decision 7).
+    Transactions have no meaning there: whoever writes in one is foreign, and its end is not awaited (decision 7).
     """
     return reader(settings, "read_uncommitted")
 
@@ -112,7 +112,7 @@ async def describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> Cluster
 
 
 async def describe_all(client: AIOKafkaAdminClient, names: Collection[str]) -> ClusterFacts:
-    """`describe`, with patience for topics that do not show: a broker may learn of a new one a moment later."""
+    """`describe`, retried while topics are missing: a broker may learn of a new one a moment later."""
     facts = await describe(client, names)
     for _ in range(APPEAR_LOOKS):
         if facts.topics.keys() >= set(names):

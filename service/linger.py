@@ -5,16 +5,15 @@ import contextlib
 from typing import Final
 
 GROUP_MIN: Final = 4
-"""Below this nobody lingers: where callers are few, a group that came together by chance would make the next ones wait
-for nobody."""
+"""Smaller groups never linger: with few callers, a group formed by chance would make the next ones wait in vain."""
 GROUP_MAX: Final = 32
-"""Nobody lingers for more: larger groups hardly cost less, and two of them keep two processes at work."""
+"""The largest target: larger groups hardly cost less, and two groups keep two processes busy."""
 
 
 class AdaptiveLinger:
     """Waits up to `seconds` for a group as large as the larger of the last two.
 
-    The larger, because groups of different sizes alternate: then the smaller one waits, until both arrive as one.
+    The larger, because groups of different sizes alternate: the smaller one then waits, and both merge.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -45,6 +44,6 @@ class AdaptiveLinger:
                     await self._enough.wait()
 
     def stop(self) -> None:
-        """Never linger again: whoever is asked to stop takes what is there."""
+        """Never linger again: a stopping process takes what is there."""
         self._seconds = 0.0
         self._enough.set()

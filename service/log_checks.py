@@ -1,4 +1,4 @@
-"""What must be true before anything is published or decided (decision 8).
+"""The checks before anything is published or decided (decision 8).
 
 Each check that fails raises OperatorError with a sentence that says what to do. The order of the reads matters while
 others write: events before watermarks before log ends, so that progress between two reads is never taken for a loss.
@@ -42,7 +42,7 @@ _COMMAND_IDS: Final[LiteralString] = """
 
 @dataclass(frozen=True)
 class LogIdentity:
-    """Which log the database is the state of. The number of partitions is stored at first start (decision 7)."""
+    """The log that the database is the state of. The number of partitions is stored at first start (decision 7)."""
 
     cluster_id: str
     commands_topic: str
@@ -55,7 +55,7 @@ async def load_identity(connection: Connection) -> LogIdentity | None:
 
 
 def check_topics(cluster: ClusterFacts, topics: Topics, identity: LogIdentity | None) -> int:
-    """The cluster and its topics are the ones we know, set as they must be; gives the number of partitions."""
+    """Check cluster id and topic settings; returns the number of partitions."""
     for name in (topics.commands, topics.events, topics.dead_letters):
         if name not in cluster.topics:
             raise OperatorError(f"topic {name} does not exist: run `allocations topics` against this cluster")
@@ -105,7 +105,7 @@ def _check_settings(cluster: ClusterFacts, topics: Topics) -> None:
 
 
 def warn_of_weak_topics(cluster: ClusterFacts) -> None:
-    """Say loudly what works, but would not survive the loss of a broker."""
+    """Warn of settings that work but would not survive the loss of a broker."""
     for name, topic in cluster.topics.items():
         replicas, in_sync = topic.replication, int(topic.settings.get("min.insync.replicas", 1))
         if replicas < ENOUGH_REPLICAS or in_sync < ENOUGH_IN_SYNC:
@@ -121,7 +121,7 @@ def warn_of_weak_topics(cluster: ClusterFacts) -> None:
 async def claim_identity(
     connection: Connection, consumers: Consumers, cluster: ClusterFacts, topics: Topics, partitions: int
 ) -> LogIdentity:
-    """Make an empty database the state of an empty log; whoever comes second finds it done.
+    """Record that an empty database is the state of an empty log; a second caller finds it done.
 
     Of the events topic only what was committed counts: the relay of whoever came first may have begun (record 0014).
     """
@@ -170,7 +170,7 @@ async def check_positions(
     *,
     may_be_older: bool = False,
 ) -> dict[int, int]:
-    """The log and the tables belong together, partition by partition; gives `next_offset` by partition.
+    """Check that log and tables belong together; returns `next_offset` by partition.
 
     With `may_be_older`, what was published may be ahead of the tables.
     """

@@ -1,4 +1,4 @@
-"""One canonical line per unit of work, JSON unless a person reads along."""
+"""One canonical log line per unit of work; JSON unless standard error is a terminal."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ def _route_libraries(processors: list[Processor], before: list[Processor]) -> No
 
 
 def _json(line: EventDict, **options: Any) -> str:
-    """Whatever a line holds, it is written: what is no text for orjson (a lone surrogate) is one for Python."""
+    """Falls back to Python's json for strings that orjson rejects (lone surrogates)."""
     try:
         return orjson.dumps(line, default=options.get("default"), option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
@@ -61,7 +61,7 @@ def _add_process(process: str) -> Processor:
 
 
 class _Patient:
-    """A file for which a line that can not be written, because the disk is full, is no reason to fail a request."""
+    """A file that drops lines when the disk is full: logging must not fail a request."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Removing a static member from the consumer group: its partitions move at once, not after the session timeout.
+"""Removing static members from the consumer group, so that their partitions move at once.
 
 aiokafka speaks LeaveGroup up to version 1, which knows no static members; version 3 is described here (KIP-345).
 """
@@ -44,7 +44,7 @@ class _RemoveStaticMembers(Request[_LeaveGroupRequest_v3]):  # type: ignore[misc
 
 
 async def remove_members(settings: ServiceSettings, group: str, instance_ids: list[str]) -> None:
-    """Let the group forget these members; those that it does not know are as good as removed.
+    """Remove these members; unknown ones count as removed.
 
     Raises KafkaError.
     """

@@ -19,7 +19,7 @@ def migration_ids() -> list[str]:
 
 
 def migrate(url: str) -> list[str]:
-    """Apply what is missing; gives the ids that were applied.
+    """Apply what is missing; returns the ids that were applied.
 
     The lock is Postgres's own, held by a connection: it goes when the process does, whatever ends it.
     Raises OperatorError when the database's text is not UTF-8, and for an address that is none.

@@ -17,7 +17,7 @@ from service.settings import ServiceSettings
 RV = TypeVar("RV")
 
 WAIT_INTERVAL: Final = 0.1
-"""psycopg's own: how often it looks at a socket that nothing came from."""
+"""psycopg's default: seconds between checks of a silent socket."""
 
 SERVER_LIMITS: Final[dict[str, str]] = {
     "idle_in_transaction_session_timeout": "2s",
@@ -34,10 +34,10 @@ SERVER_LIMITS: Final[dict[str, str]] = {
     "TimeZone": "UTC",
     "bytea_output": "hex",
 }
-"""Nobody who sleeps with a lock in hand keeps the others waiting for longer than this.
+"""Bounds on how long a suspended client can hold a lock, and settings that a role or database must not change.
 
-The limit is the transaction's, which Postgres lifts before a commit waits for a synchronous standby; a statement's
-would cut that wait short (decision 2). And what a role or a database may set does not change how values read."""
+The bound is on the transaction, which Postgres lifts before a commit waits for a synchronous standby; a statement
+timeout would cut that wait short (decision 2)."""
 
 KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
     "plan_cache_mode": "force_generic_plan",
@@ -45,13 +45,13 @@ KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
-"""For connections that only look rows up by their keys: a statement is planned once instead of at every call, and never
-as a scan, which is what the planner would choose for ever while a table is new and small."""
+"""For connections that only look rows up by key: generic plans, and never a sequential scan, which the planner would
+choose, and keep, while a table is new and small."""
 
 _SYNCHRONOUS: Final = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
-"""What we commit is on the disk, whatever somebody has set; for how many standbys it waits is the operator's affair."""
+"""Our commits are durable on the primary, whatever the default is; waiting for standbys is the operator's choice."""
 
 _CLIENT_LIMITS: Final[dict[str, Any]] = {
     "client_encoding": "utf8",

@@ -1,7 +1,7 @@
-"""What may be given as the address of the database. Nothing of what may not is ever repeated.
+"""Validation of the database address, without ever repeating it.
 
-Where an address is not written as it should be, libpq, psycopg and yoyo each take a piece of it for a host, a port or
-an option, and name it in their errors; with an @ or a / in the password that is a piece of the password.
+libpq, psycopg and yoyo name pieces of a malformed address in their errors; with an @ or a / in the password, that is a
+piece of the password.
 """
 
 import re

@@ -14,8 +14,8 @@ from service.logs import configure_logs, logger
 from service.settings import ServiceSettings
 
 YOUNG_OBJECTS: Final = 20_000
-"""Python looks for garbage in circles after so many new objects. Its own 700 are reached by two or three requests at
-once, nearly all of whose objects are gone when they are answered."""
+"""Threshold of generation 0 of the garbage collector. Python's default of 700 is reached by two or three concurrent
+requests, nearly all of whose objects are freed when they are answered."""
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def stop_requested() -> asyncio.Future[None]:
 
 
 async def unless(stop: asyncio.Future[None], work: Coroutine[Any, Any, T]) -> T | None:
-    """Await `work`, but not beyond `stop`; None when it was cut short."""
+    """Await `work`, or None as soon as `stop` is done."""
     task = asyncio.create_task(work)
     stop.add_done_callback(lambda _: task.cancel())
     await asyncio.wait({task})
@@ -43,7 +43,7 @@ async def unless(stop: asyncio.Future[None], work: Coroutine[Any, Any, T]) -> T 
 
 
 def run_process(settings: ServiceSettings, name: str, main: Coroutine[Any, Any, None]) -> int:
-    """Run a process to its end; gives the exit status: 0, 1 for a crash, 78 for what only an operator can put right."""
+    """Run a process to its end; returns its exit status: 0, 1 for a crash, 78 for OperatorError."""
     configure_logs(settings, name)
     aiokafka_connection.use()
     gc.freeze()  # what was imported lives as long as the process: there is no garbage to be found in it

@@ -30,7 +30,7 @@ _log = logger("checks")
 
 
 async def check_start(settings: ServiceSettings, *, claim: bool) -> LogIdentity:
-    """What must be true of the database, the cluster and the topics; gives the log's identity.
+    """Check database, cluster and topics; returns the log's identity.
 
     With `claim`, an empty database becomes the state of an empty log. Raises OperatorError; UnavailableError while
     nobody has claimed the log yet; and what `is_passing` knows when Kafka or Postgres is away.
@@ -53,7 +53,7 @@ async def check_start(settings: ServiceSettings, *, claim: bool) -> LogIdentity:
 
 
 async def check_assignment(settings: ServiceSettings, partitions: Collection[int]) -> dict[int, int]:
-    """The log and the tables belong together on these partitions; gives `next_offset` by partition."""
+    """Check that log and tables belong together on these partitions; returns `next_offset` by partition."""
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(await connect(settings, "allocations-checks"))
         consumers = await stack.enter_async_context(consuming(settings))
@@ -61,7 +61,7 @@ async def check_assignment(settings: ServiceSettings, partitions: Collection[int
 
 
 async def when_possible(work: Callable[[], Awaitable[T]], health: Health, part: str) -> T:
-    """Run `work` until it passes, saying in `health` what it waits for. Lasting errors are raised."""
+    """Retry `work` until it succeeds, reporting in `health` what it waits for. Raises lasting errors."""
     delay = RETRY_FIRST_SECONDS
     while True:
         try:
@@ -71,7 +71,7 @@ async def when_possible(work: Callable[[], Awaitable[T]], health: Health, part: 
                 raise
             words = f"waiting: {type(error).__name__}: {str(error).strip() or 'no answer'}"
             health.problem(part, words)
-            _log.warning("waits", part=part, error=words, retry_seconds=delay)
+            _log.warning("dependency_unavailable", part=part, error=words, retry_seconds=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_MAX_SECONDS)
         else:

@@ -11,7 +11,7 @@ from service.settings import ServiceSettings
 
 
 async def ensure_topics(settings: ServiceSettings, partitions: int, replication: int) -> list[str]:
-    """Create the topics that are missing and check all of them; gives the names of those that were created.
+    """Create the topics that are missing and check all of them; returns the names of those that were created.
 
     Raises OperatorError when one can not be created, or is there and not as it must be.
     """

@@ -2,6 +2,9 @@
 
 import os
 import signal
+from pathlib import Path
+
+import pytest
 
 from local.archive import NO_OPTIMIZING
 
@@ -12,3 +15,30 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Most nodes of the tests live for seconds: Java's optimizing compiler would take a core for as long, and for nothing.
 os.environ.setdefault("JDK_JAVA_OPTIONS", NO_OPTIMIZING)
+
+TESTS = Path(__file__).parent
+
+PROCESSES = {"cli/test_up.py", "cli/test_data_folder.py", "cli/test_readme.py", "cli/test_secrets.py"} | {
+    *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
+    *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
+    *(f"conformance/test_{name}.py" for name in ("command", "integrate", "wrong_partners")),
+}
+"""Test files that start servers or processes of ours without a fixture that says so."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its height, which follows from what it uses."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            item.add_marker(height_of(item.path.relative_to(TESTS).as_posix(), frozenset(item.fixturenames)))
+
+
+def height_of(path: str, fixtures: frozenset[str]) -> str:
+    """unit: no server; postgres: a database of its own; system: processes of ours; faults: what kills them."""
+    if path.startswith("faults/"):
+        return "faults"
+    if "system" in fixtures or path in PROCESSES:
+        return "system"
+    if "database_url" in fixtures:
+        return "postgres"
+    return "system" if "servers" in fixtures else "unit"

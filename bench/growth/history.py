@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from processor.domain.account import Account
-from processor.domain.batch import Batch, Read, Record, Tables, Watermark
+from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark
 from processor.domain.journal import FIRST_HASH, JournalRow
 from processor.domain.policy import PolicySettings
 from schemas.commands import Amount, ClearAllocation, Edition, ReserveAllocation
@@ -147,7 +147,7 @@ def _example() -> Sequence[JournalRow]:
         after_final=AfterFinal.CONFLICT,
     )
     partition = int(e["partition"])
-    tables = Tables({partition: Watermark(0, FIRST_HASH)}, {}, {account.key: account})
+    tables = LoadedRows({partition: Watermark(0, FIRST_HASH)}, {}, {account.key: account})
     batch = Batch(tables, PolicySettings())
     for name, command in (
         ("reserved_offset", reserve),

@@ -1,6 +1,6 @@
 """Who calls, and whether they may (contract, section 4).
 
-The caller learns one answer; the log and a counter learn the reason.
+All refusals look alike to the caller; the reason goes to the log and a counter.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _log = logger("ingress")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who was let in; `token` is BitGo's, still to be claimed, or None for an operator."""
+    """An authenticated caller. `token` is BitGo's, still to be claimed; None for an operator."""
 
     name: str
     token: Token | None
@@ -55,7 +55,7 @@ class Access:
         return Caller(operator.name, None)
 
     async def claim(self, caller: Caller, deadline: float) -> None:
-        """Use the caller's token up. Raises ProblemError: 401 when it was used before, 503 when nobody can say."""
+        """Claim the caller's token. Raises ProblemError: 401 if it was used before, 503 if that cannot be known now."""
         if caller.token is None:
             return
         try:
@@ -68,5 +68,5 @@ class Access:
 
 def _denied(reason: str) -> Exception:
     metrics.UNAUTHORIZED.labels(reason).inc()
-    _log.warning("denied", reason=reason)
+    _log.warning("request_denied", reason=reason)
     return unauthorized()

@@ -25,7 +25,7 @@ class OperatorToken(BaseModel):
 def load_operator_tokens(file: Path | None) -> list[OperatorToken]:
     """The tokens of a file; none without one. Raises OperatorError when the file is no list of tokens.
 
-    What stands in the file is never repeated: it may be a token where its hash belongs.
+    Errors never repeat the file's content: it may hold a token where a hash belongs.
     """
     if file is None:
         return []
@@ -43,7 +43,7 @@ def _faults(error: ValidationError) -> str:
 
 
 def find_operator(tokens: list[OperatorToken], authorization: str | None) -> OperatorToken | None:
-    """The token that an Authorization header bears. Every known token is compared, in constant time."""
+    """The operator of an Authorization header. Compares all known tokens, in constant time."""
     scheme, _, secret = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not secret:
         return None

@@ -24,7 +24,7 @@ _LATEST: Final = 253_402_300_799.0  # 9999-12-31, the last second that Postgres 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is left of a good token. `expires_at` is the last second in which it counts, as Unix time."""
+    """A valid token. `expires_at` is Unix time, in seconds, leeway included."""
 
     jti: str | None
     expires_at: float
@@ -33,7 +33,7 @@ class Token:
 
 
 class BadTokenError(Exception):
-    """The token counts for nothing. `reason` is for the log and the counter, never for the caller."""
+    """The token is not valid. `reason` is for the log and the counter, never for the caller."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

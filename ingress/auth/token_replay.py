@@ -30,7 +30,7 @@ _log = logger("ingress")
 
 
 class Claim(StrEnum):
-    """What came of a claim. The caller is not told which; the log and a counter are (contract, section 11)."""
+    """The result of a claim; known to the log and a counter, never to the caller (contract, section 11)."""
 
     FIRST = "first"
     REUSED = "reused"
@@ -46,14 +46,14 @@ class _Asked(NamedTuple):
 
 
 class TokenReplay:
-    """Claims the jti of tokens; the first to claim one has it, everybody after is refused as a replay."""
+    """Claims the jti of tokens: the first claim succeeds, every later one is a replay."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._coalesced: Coalesced[_Asked, Claim] = Coalesced(self._claim_group, CLAIMS_MAX, LINGER_SECONDS)
 
     async def claim(self, token: Token, deadline: float) -> Claim:
-        """Raises UnavailableError or TimeoutError when Postgres can not say whether the token was used before."""
+        """Raises UnavailableError or TimeoutError if Postgres does not answer."""
         if token.jti is None:
             return Claim.FIRST
         jti_hash = hashlib.sha256(token.jti.encode("utf-8", "surrogatepass")).digest()
@@ -61,7 +61,7 @@ class TokenReplay:
             return await self._coalesced(_Asked(jti_hash, token.hash, token.expires_at))
 
     async def _claim_group(self, group: Sequence[_Asked]) -> list[Claim]:
-        """The first of a group that asks for a jti may get it; the copies behind it never do."""
+        """Of several claims of one jti in a group only the first can succeed."""
         first = {asked.jti_hash: asked for asked in reversed(group)}
         claimed = await self._database.run(partial(_insert, sorted(first.values())))
         owners = {jti: first[jti].token_hash for jti in claimed}
@@ -77,7 +77,7 @@ class TokenReplay:
     async def prune_for_ever(self, health: Health) -> None:
         """Delete claims whose tokens have expired for good.
 
-        What is not deleted takes room and nothing else: an operator sees it in /readyz, in the log and in a counter.
+        A failure costs disk space and nothing else; it shows in /readyz, in the log and in a counter.
         """
         delay = PRUNE_EVERY_SECONDS
         while True:

@@ -1,4 +1,4 @@
-"""Around every request: errors become answers, and one canonical line says what happened, once the answer is sent."""
+"""Around every request: errors become answers, and one canonical log line is written after the answer."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ _log = logger("ingress")
 
 @web.middleware
 async def answer_and_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Nothing that a handler raises reaches the caller as it is."""
+    """Turn every exception of a handler into an answer of ours."""
     started = time.perf_counter()
     code = ""
     try:
@@ -30,7 +30,7 @@ async def answer_and_log(request: web.Request, handler: Handler) -> web.StreamRe
         code = error.reason.lower().replace(" ", "_")
         response = _render(request, ProblemError(error.status, code, error.reason, _allowed(error)))
     except Exception:  # noqa: BLE001 - the caller gets a 500, the log the rest
-        _log.exception("failed", method=request.method, path=request.path)
+        _log.exception("request_failed", method=request.method, path=request.path)
         code = "internal"
         response = _render(request, ProblemError(500, code, "an unexpected error; it was logged"))
     seconds = time.perf_counter() - started

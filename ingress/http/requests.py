@@ -1,4 +1,4 @@
-"""Reading what a request says: limits first, then JSON, then the model."""
+"""Reading a request: limits first, then JSON, then the model."""
 
 import asyncio
 import random
@@ -42,7 +42,7 @@ class Slots:
 
 
 async def read_body(request: web.Request, deadline: float) -> bytes:
-    """Raises ProblemError: 413 over 64 KiB, 408 when it does not come, 400 when it breaks off."""
+    """Raises ProblemError: 413 over 64 KiB, 408 if it does not arrive in time, 400 if it is cut off."""
     if (request.content_length or 0) > BODY_MAX_BYTES:
         raise _too_large()
     seconds = min(request.app[RECEIVE_SECONDS], deadline - asyncio.get_running_loop().time())

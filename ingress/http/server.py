@@ -1,8 +1,8 @@
-"""Listening: how many callers there may be at once, and how long one may keep a connection without using it.
+"""Listening: how many connections there may be, and how long one may be idle.
 
-aiohttp closes a connection on which no whole request came for `idle_seconds`, however many bytes did. The limit on
-their number and the shorter time for the first request are ours. Who has no place, or no request in time, is closed
-without an answer: nothing was taken from it. Who does not read its answers is cut off by the kernel.
+aiohttp closes a connection that has not completed a request for `idle_seconds`, however many bytes it sent. The limit
+on connections and the shorter time for the first request are ours. A connection over the limit, or without a request
+in time, is closed without an answer: nothing was read from it. One whose client does not read is reset by the kernel.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ HEADERS_MAX: Final = 128
 HEAD_MAX_BYTES: Final = 64 * 1024
 BACKLOG: Final = 1024
 OTHER_FILES: Final = 256
-"""Descriptors for all but callers: brokers, database, health port, libraries."""
+"""File descriptors for everything but callers: brokers, database, health port, libraries."""
 FINISH_MARGIN_SECONDS: Final = 2.0
-"""For so much longer than a request may take, a process that leaves waits for those in flight."""
+"""A stopping process waits this much longer for requests in flight than a request may take."""
 SOFTWARE: Final = "allocations"
 
 _log = logger("ingress")
@@ -45,7 +45,7 @@ class _Connection(web.RequestHandler):
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Close who sends more than a head may be and has not come to the end of it."""
+        """Close a connection whose request head exceeds the limit before it is complete."""
         super().data_received(data)
         if self._waiter is None or self._waiter.done():  # aiohttp has a request in hand
             self._head_bytes = 0
@@ -62,7 +62,7 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """A request that is no HTTP is its caller's mistake: one line, no trace, and nothing of it in the answer."""
+        """Malformed HTTP is the caller's mistake: one log line, no trace, and no echo in the answer."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         metrics.MALFORMED.inc()
@@ -157,7 +157,7 @@ def _is_loopback(host: str) -> bool:
 
 @asynccontextmanager
 async def listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[None]:
-    """Accept requests; at the end stop accepting, then let what is in flight finish."""
+    """Accept requests; at exit stop accepting and finish those in flight."""
     _make_room(settings.connections_max)
     web_response.SERVER_SOFTWARE = SOFTWARE  # type: ignore[attr-defined]
     tls = _tls(settings)

@@ -40,7 +40,7 @@ class EndOffsets:
                 if not is_passing(error):
                     raise
                 self._health.problem("kafka", f"Kafka does not answer: {type(error).__name__}")
-                _log.warning("kafka_away", error=f"{type(error).__name__}: {error}")
+                _log.warning("kafka_unavailable", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _read_often(self, consumer: AIOKafkaConsumer) -> None:

@@ -1,4 +1,4 @@
-"""Publishing commands: what was published, what was not, and what nobody can know yet (decision 10)."""
+"""Publishing commands: published, not published, or not known yet (decision 10)."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ class OutcomePendingError(Exception):
 
 
 class Publisher:
-    """One idempotent producer, replaced after an error that it would not get over."""
+    """One idempotent producer, replaced after an error that it cannot recover from."""
 
     def __init__(self, settings: ServiceSettings, partitions: int, health: Health) -> None:
         self._settings = settings
@@ -67,7 +67,7 @@ class Publisher:
         return partition_of(key_of(allocation_id), self._partitions)
 
     async def publish(self, command: Command, traceparent: str, deadline: float) -> Position:
-        """Publish a command, once; gives its place in the log, if it is acknowledged before the deadline.
+        """Publish a command, once; returns its place in the log, if it is acknowledged before the deadline.
 
         Raises NotPublishedError when it is certain that it is not in the log, OutcomePendingError when nothing is.
         """
@@ -87,7 +87,7 @@ class Publisher:
         return Position(metadata.topic, metadata.partition, metadata.offset)
 
     def _watch(self, command_id: str, sent: "asyncio.Future[RecordMetadata]") -> "asyncio.Future[RecordMetadata]":
-        """A future to wait for, and to leave: the producer's own belongs to its whole batch."""
+        """A future of this command alone, which may be abandoned: the producer's own may belong to its whole batch."""
         acknowledgement: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         self._unacknowledged[command_id] = time.monotonic()
 
@@ -105,7 +105,7 @@ class Publisher:
         return acknowledgement
 
     async def _send(self, command: Command, traceparent: str, deadline: float) -> "asyncio.Future[RecordMetadata]":
-        """Hand the record to the producer. An error here, and only here, means that it was not published."""
+        """Hand the record to the producer. Only an error raised here means that it was not published."""
         if self._producer is None:
             raise NotPublishedError("no connection to Kafka")
         now = asyncio.get_running_loop().time()
@@ -153,7 +153,7 @@ class Publisher:
             try:
                 self._producer = await self._new_producer()
             except Exception as error:  # noqa: BLE001 - without a producer nothing can be published
-                _log.warning("producer_waits", error=f"{type(error).__name__}: {error}")
+                _log.warning("producer_retrying", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(RENEW_SECONDS)
         self._renewal = None
         _log.info("producer_renewed")

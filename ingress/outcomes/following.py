@@ -1,4 +1,4 @@
-"""What an ingress follows in Postgres for as long as it lives: notifications, and how far the tables are."""
+"""The background work behind outcomes: listening for notifications, and polling the watermarks."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ _log = logger("ingress")
 
 
 async def listen(settings: ServiceSettings, outcomes: Outcomes, hints: Hints, health: Health) -> None:
-    """Hear of every commit, for ever. Without it answers come by the poll, a tenth of a second later."""
+    """Listen for commits, until cancelled. Without it the poll finds outcomes, a tenth of a second later."""
     while True:
         try:
             async with await connect(settings, "allocations-ingress-listen") as connection:
@@ -56,14 +56,14 @@ async def _hear(connection: Connection, outcomes: Outcomes) -> None:
 
 
 async def poll(outcomes: Outcomes, hints: Hints, health: Health) -> None:
-    """Ten times a second while somebody waits; once a second otherwise, to know whether Postgres answers. For ever."""
+    """Poll ten times a second while a request waits, else once a second to know whether Postgres answers."""
     while True:
         try:
             await outcomes.poll()
             health.well(TABLES)
         except UnavailableError as error:
             health.problem(TABLES, f"Postgres does not answer: {error}")
-            _log.warning("postgres_away", error=str(error))
+            _log.warning("postgres_unavailable", error=str(error))
         await asyncio.sleep(POLL_SECONDS)
         if not hints.are_awaited():
             hints.wanted.clear()

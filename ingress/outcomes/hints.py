@@ -1,7 +1,7 @@
-"""When to look whether a record was applied: whoever waits is woken by a notification, or by a poll.
+"""When to look whether a record was applied: a waiting request is woken by a notification or by a poll.
 
-Both only say that looking may be worthwhile. A notification may be lost, late, or of a commit that a failover has lost
-since; what counts is what `ingress/outcomes/outcomes.py` then reads.
+Both are only hints. A notification may be lost, late, or of a commit that a failover has lost since; only what
+`ingress/outcomes/outcomes.py` then reads counts.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from itertools import count
 
 
 class Hints:
-    """Who waits for which position, and how far the partitions are said to be."""
+    """The requests waiting by position, and the next offset announced for each partition."""
 
     def __init__(self) -> None:
         self._said: dict[int, int] = {}
@@ -21,7 +21,7 @@ class Hints:
         """Set when somebody waits, for the poll."""
 
     def first(self, partition: int, offset: int) -> "asyncio.Future[None]":
-        """Done when the record at `offset` is said to be applied, at once if it was said already."""
+        """Done when the record at `offset` is announced as applied; at once if it already was."""
         if self.said(partition) <= offset:
             return self.next(partition, offset)
         hint: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -29,14 +29,14 @@ class Hints:
         return hint
 
     def next(self, partition: int, offset: int) -> "asyncio.Future[None]":
-        """Done when it is said the next time."""
+        """Done at the next announcement that passes `offset`."""
         hint: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting.setdefault(partition, []), (offset, next(self._order), hint))
         self.wanted.set()
         return hint
 
     def give(self, next_offsets: Mapping[int, int]) -> None:
-        """Somebody says that the partitions are so far."""
+        """Announce how far the partitions are; wakes those who wait."""
         for partition, next_offset in next_offsets.items():
             self._said[partition] = max(next_offset, self._said.get(partition, 0))
             waiting = self._waiting.get(partition, [])
@@ -46,11 +46,11 @@ class Hints:
                     hint.set_result(None)
 
     def said(self, partition: int) -> int:
-        """The `next_offset` that was said last, since the tables last said theirs."""
+        """The highest `next_offset` announced since the tables were read last."""
         return self._said.get(partition, 0)
 
     def correct(self, next_offsets: Mapping[int, int]) -> None:
-        """The tables say so: what was said before and goes beyond counts no more."""
+        """Replace all announcements by what the tables say, which may be less."""
         self._said.clear()
         self.give(next_offsets)
 

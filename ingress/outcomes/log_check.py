@@ -1,7 +1,7 @@
-"""Whether journal and log belong together, as far as outcomes show (decision 9).
+"""Whether the journal matches the log, as far as outcomes show (decision 9).
 
-A row that is missing or another command's, although the tables have passed its position, says that they do not. What
-was wrong for a while is right again by itself: with the next outcome of that partition, or when the row is there.
+It does not if the tables have passed a position and its row is missing or another command's. The problem clears by
+itself: with the next matching outcome of that partition, or when the row appears.
 """
 
 from ingress.postgres.rows import OutcomeRow
@@ -13,7 +13,7 @@ _log = logger("ingress")
 
 
 class LogCheck:
-    """Says `log` in /readyz while any partition differs."""
+    """Reports `log` in /readyz while any partition does not match."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -27,15 +27,15 @@ class LogCheck:
             f"{position} is command {command_id} in the log and {journal} in the journal: the tables are "
             "another log's. Point this process at the database that belongs to the log",
         )
-        _log.error("another_log", position=str(position), command_id=command_id, journal=journal)
+        _log.error("journal_mismatch", position=str(position), command_id=command_id, journal=journal)
 
     def agrees(self, partition: int) -> None:
         if self._differing.pop(partition, None) is None:
             return
-        _log.info("log_agrees", partition=partition)
+        _log.info("journal_match_restored", partition=partition)
         if not self._differing:
             self._health.well("log")
 
     def differing(self) -> list[tuple[Position, str]]:
-        """Positions to look at again, with the command that belongs there."""
+        """Mismatched positions to check again, with the command that belongs there."""
         return list(self._differing.values())

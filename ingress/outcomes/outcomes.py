@@ -1,11 +1,11 @@
-"""What became of a command: wait for a hint, then look (decision 9).
+"""The outcome of a command: wait for a hint, then read it (decision 9).
 
-An outcome is what one statement reads in one snapshot: how far the partition is, and the journal row at the position.
-Or it came with a notification, on a channel that only our roles know: a row that was just committed (record 0015).
+An outcome is read by one statement in one snapshot: the partition's watermark and the journal row at the position. Or
+the notification carried the row, on a channel whose name only our roles can read (record 0015).
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -30,34 +30,34 @@ Place = tuple[int, int]
 
 
 class OutcomeUnknownError(Exception):
-    """The command is in the log, and what became of it is not known."""
+    """The command is in the log, and its outcome is not known."""
 
 
 class Found(NamedTuple):
-    """What stands at a position that the tables have passed. Without a row it was pruned, or never written."""
+    """The row at a position that the tables have passed; None if it was pruned or never written."""
 
     row: OutcomeRow | None
     pruned: bool = False
 
 
 class Outcomes:
-    """Finds outcomes. `next_offsets` is how far the tables were when they were read last, by partition: it may fall."""
+    """Finds outcomes. `next_offsets`: the watermarks as last read, by partition; after a failover they may be lower."""
 
     def __init__(self, database: Database, hints: Hints, health: Health) -> None:
         self._database = database
         self._hints = hints
         self._log_check = LogCheck(health)
         self._looks: Coalesced[Place, Sequence[Any]] = Coalesced(self._look_group, COALESCED_MAX)
-        self._announced: dict[str, Sequence[Any] | None] = {}
+        self._announced: dict[str, Mapping[str, Any] | None] = {}
         self.next_offsets: dict[int, int] = {}
 
     def applied_before(self, partition: int) -> int:
-        """The offset up to which a partition is applied, as far as is known: read, or said since in a notification."""
+        """The next offset of a partition as far as known: read from the tables, or announced since."""
         return max(self.next_offsets.get(partition, 0), self._hints.said(partition))
 
     @contextmanager
     def expecting(self, command_id: str) -> Iterator[None]:
-        """To be entered before the command is published: its outcome may come before its acknowledgement."""
+        """Enter before the command is published: its outcome may arrive before its acknowledgement."""
         self._announced[command_id] = None
         try:
             yield
@@ -66,8 +66,8 @@ class Outcomes:
 
     def hear(self, notification: Notification) -> None:
         for row in notification.outcomes:
-            if row[2] in self._announced:
-                self._announced[row[2]] = row
+            if row["command_id"] in self._announced:
+                self._announced[row["command_id"]] = row
         self._hints.give(notification.next_offsets)
 
     async def of(self, command_id: str, position: Position, deadline: float) -> OutcomeRow:
@@ -84,7 +84,7 @@ class Outcomes:
         raise OutcomeUnknownError("its row is not there")
 
     async def at(self, position: Position, deadline: float, command_id: str = "") -> Found:
-        """What stands at a position once the tables have passed it. Raises TimeoutError at the deadline."""
+        """The row at a position, once the tables have passed it. Raises TimeoutError at the deadline."""
         place = (position.partition, position.offset)
         hint = self._hints.first(*place)
         while True:
@@ -103,11 +103,9 @@ class Outcomes:
 
     def _announced_at(self, place: Place, command_id: str) -> OutcomeRow | None:
         row = self._announced.get(command_id)
-        if row is None or (row[0], row[1]) != place:
-            return None
         try:
-            return outcome_row(row[2:])
-        except (ValueError, TypeError):
+            return outcome_row(row) if row and (row["partition"], row["offset"]) == place else None
+        except (ValueError, TypeError, KeyError):
             return None
 
     async def poll(self) -> None:
@@ -120,16 +118,16 @@ class Outcomes:
                 self._log_check.agrees(position.partition)
 
     async def _look(self, place: Place, deadline: float) -> Found | None:
-        """None while the tables have not passed the position, or do not answer."""
+        """None if the tables have not passed the position yet, or do not answer."""
         try:
             async with asyncio.timeout_at(deadline):
-                next_offset, pruned_before, *columns = await self._looks(place)
+                next_offset, pruned_before, row, dead_letter = await self._looks(place)
         except UnavailableError:
             return None
         self.next_offsets[place[0]] = next_offset
         if next_offset <= place[1]:
             return None
-        return Found(outcome_row(columns) if columns[4] is not None else None, pruned_before > place[1])
+        return Found(outcome_row(row, dead_letter) if row else None, pruned_before > place[1])
 
     async def _look_group(self, places: Sequence[Place]) -> list[Sequence[Any]]:
         async def query(connection: Connection) -> dict[Place, Sequence[Any]]:

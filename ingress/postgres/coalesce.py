@@ -1,4 +1,4 @@
-"""Concurrent calls answered by one: what comes while a call runs goes with the next one."""
+"""Coalescing of concurrent calls: items that arrive during one call go into the next."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,9 +11,9 @@ R = TypeVar("R")
 
 
 class Coalesced(Generic[K, R]):
-    """`work` takes the items that wait, at most `limit`, and gives one result for each, in their order.
+    """`work` takes the waiting items, at most `limit`, and returns one result for each, in order.
 
-    When `work` raises, everybody of that group gets the error. With `linger_seconds`, a group waits for company.
+    If `work` raises, every item of the group gets the error. `linger_seconds`: how long a group may wait to grow.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Coalesced(Generic[K, R]):
         self._linger = AdaptiveLinger(linger_seconds)
 
     async def __call__(self, item: K) -> R:
-        """The item's result. Whoever waits may be cancelled; the group is worked on all the same."""
+        """The item's result. A waiting caller may be cancelled; its group is processed all the same."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._linger.arrived(len(self._waiting))

@@ -1,8 +1,8 @@
-"""Connections to Postgres that never keep a request waiting: no answer in time is an answer, and the call goes on.
+"""Connections to Postgres that never block a request for long: a slow call is abandoned, and its caller told so.
 
-A call is never cancelled: a commit that waits for a synchronous standby would only stop waiting, and a connection that
-is dropped meanwhile leaves a server process behind that waits on (decision 2). So a call that was too slow is
-abandoned: it keeps its connection until it ends by itself or the connection breaks.
+A call is never cancelled: a commit that waits for a synchronous standby would only stop waiting, and a dropped
+connection leaves a server process behind that keeps waiting (decision 2). So a call that is too slow is abandoned: it
+keeps its connection until it ends by itself or the connection breaks.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Database:
     """At most `lanes` connections, each used by one call at a time and replaced after a failure, and as many again that
     abandoned calls hold.
 
-    The one that was used last is used next: where callers are few, one server process has everything at hand.
+    The most recently used one is used next: with few callers, one server process keeps warm caches.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Database:
         limits: Mapping[str, str] = SERVER_LIMITS,
         identity: LogIdentity | None = None,
     ) -> None:
-        """With an identity, connections to a database that is another log's, or not whole, are not used."""
+        """With an identity, connections to another log's database, or to an incomplete one, are refused."""
         self._identity = identity
         self._settings = settings
         self._name = application_name
@@ -55,9 +55,9 @@ class Database:
             self._free.put_nowait(None)
 
     async def run(self, work: Callable[[Connection], Awaitable[R]]) -> R:
-        """Give `work` a connection.
+        """Run `work` on a connection.
 
-        Raises UnavailableError when Postgres is away, unwilling, or slower than three seconds.
+        Raises UnavailableError if Postgres is unavailable, refuses for a passing reason, or takes over three seconds.
         """
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
         call = asyncio.create_task(self._call(await self._take(deadline), work))
@@ -71,7 +71,7 @@ class Database:
         return self._settle(call)
 
     async def _take(self, deadline: float) -> Connection | None:
-        """A connection that is open, as far as one can see, or None for one that is still to be made."""
+        """An idle connection that is open as far as can be seen, or None if one must be made."""
         if len(self._abandoned) == 2 * self._lanes:
             raise UnavailableError("every connection waits for Postgres")
         try:
@@ -123,13 +123,13 @@ class Database:
             if not isinstance(error, psycopg.Error | OSError | UnavailableError):
                 raise
             if not is_passing(error):
-                _log.error("postgres_refuses", error=str(error).strip(), sqlstate=getattr(error, "sqlstate", None))
+                _log.error("postgres_rejected", error=str(error).strip(), sqlstate=getattr(error, "sqlstate", None))
             raise UnavailableError(str(error).strip()) from error
         self._free.put_nowait(connection)
         return result
 
     def _give_up_idle(self) -> None:
-        """What broke one connection has likely broken those that nobody uses now: they are made anew when needed."""
+        """Drop the idle connections: what broke one has likely broken them too."""
         idle = [self._free.get_nowait() for _ in range(self._free.qsize())]
         for connection in idle:
             if connection is not None:
@@ -137,7 +137,7 @@ class Database:
             self._free.put_nowait(None)
 
     def _abandon(self, call: "asyncio.Task[tuple[Connection, Any]]") -> None:
-        """Let a call go on without its caller; another connection takes its place, if there are not too many."""
+        """Leave a call to finish without its caller; another connection replaces it, within the limit."""
         self._give_up_idle()
         self._abandoned.add(call)
         metrics.ABANDONED.inc()
@@ -163,7 +163,7 @@ class Database:
 
 
 def _has_ended(connection: Connection) -> bool:
-    """Whether the server has closed a connection that nobody uses: only then is there something to be read."""
+    """Whether the server has closed an idle connection: only then is its socket readable."""
     if connection.closed:
         return True
     poll = select.poll()

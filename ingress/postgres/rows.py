@@ -1,12 +1,13 @@
-"""Rows as the ingress reads them: what became of a command, and allocations by id, in merged queries."""
+"""Rows as the ingress reads them: outcomes, and allocations by id in coalesced queries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ingress.postgres.coalesce import Coalesced
 from ingress.postgres.database import Connection, Database
 from schemas.commands import Edition
+from schemas.notifications import CONTENT
 from schemas.words import Kind, Outcome, Verb
 from service.sql import statements
 
@@ -28,7 +29,7 @@ class Content(NamedTuple):
 
 
 class OutcomeRow(NamedTuple):
-    """A journal row: the proof of what became of one command. `content` is None where there is no allocation."""
+    """A journal row: the outcome of one command. `content` is None if there is no allocation."""
 
     command_id: str | None
     allocation_id: str | None
@@ -42,7 +43,7 @@ class OutcomeRow(NamedTuple):
     content: Content | None
 
     def is_of(self, command_id: str) -> bool:
-        """Whether this row is what became of that command; a parked one is known by its bytes."""
+        """Whether this row belongs to that command; a parked record is recognised by its bytes."""
         return self.command_id == command_id or command_id.encode() in (self.dead_letter or b"")
 
 
@@ -67,7 +68,7 @@ class AllocationRow(NamedTuple):
 
 
 class Rows:
-    """Reads of concurrent requests are merged into one query. Raises UnavailableError when Postgres is away."""
+    """Coalesces the reads of concurrent requests. Raises UnavailableError if Postgres is unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -76,43 +77,42 @@ class Rows:
     async def _allocations(self, ids: Sequence[str]) -> list[AllocationRow | None]:
         async def query(connection: Connection) -> dict[str, AllocationRow]:
             cursor = await connection.execute(_SQL["allocations_by_id"], {"allocation_ids": list(set(ids))})
-            return {row[0]: allocation_row(row) for row in await cursor.fetchall()}
+            return {row["allocation_id"]: allocation_row(row) for (row,) in await cursor.fetchall()}
 
         found = await self._database.run(query)
         return [found.get(each) for each in ids]
 
 
-def outcome_row(row: Sequence[Any]) -> OutcomeRow:
-    """A row with the columns of outcomes.sql from the command id on, in their order."""
-    command_id, allocation_id, kind, verb, outcome, reason, status, version, dead_letter, *content = row
+def outcome_row(row: Mapping[str, Any], dead_letter: bytes | None = None) -> OutcomeRow:
+    """From a journal row by column names, with its allocation's row as `content`.
+
+    Raises ValueError, TypeError or KeyError for anything else: it may come with a notification.
+    """
     return OutcomeRow(
-        command_id=command_id,
-        allocation_id=allocation_id,
-        kind=Kind(kind) if kind else None,
-        verb=Verb(verb) if verb else None,
-        outcome=Outcome(outcome),
-        reason=reason,
-        status_after=status,
-        version_after=version,
+        command_id=row["command_id"],
+        allocation_id=row["allocation_id"],
+        kind=Kind(row["kind"]) if row["kind"] else None,
+        verb=Verb(row["verb"]) if row["verb"] else None,
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        status_after=row["status_after"],
+        version_after=row["version_after"],
         dead_letter=dead_letter,
-        content=_content(content) if content[0] is not None else None,
+        content=_content(row["content"]) if row["content"] is not None else None,
     )
 
 
-def _content(columns: Sequence[Any]) -> Content:
-    currency, quantity, client_id, connection_id, partners_connection_id, partner_id, sent_client_id, edition = columns
-    return Content(
-        currency=currency,
-        quantity=quantity,
-        client_id=client_id,
-        connection_id=connection_id,
-        partners_connection_id=partners_connection_id,
-        partner_allocation_id=partner_id,
-        partner_client_id=sent_client_id,
-        edition=Edition.model_validate(edition),
-    )
+def _content(row: Mapping[str, Any]) -> Content:
+    return Content(**{name: row[name] for name in CONTENT} | {"edition": Edition.model_validate(row["edition"])})
 
 
-def allocation_row(row: tuple[Any, ...]) -> AllocationRow:
-    """A row with the columns of allocations_by_id.sql, in their order."""
-    return AllocationRow(row[0], Kind(row[1]), row[2], row[3], _content(row[4:12]), *row[12:])
+def allocation_row(row: Mapping[str, Any]) -> AllocationRow:
+    """From a row of `allocation` by column names."""
+    plain = {name: row[name] for name in AllocationRow._fields if name in row}
+    converted = {
+        "kind": Kind(row["kind"]),
+        "content": _content(row),
+        "created_at": datetime.fromisoformat(row["created_at"]),
+        "updated_at": datetime.fromisoformat(row["updated_at"]),
+    }
+    return AllocationRow(**plain | converted)

@@ -52,7 +52,7 @@ MOVEMENTS: Final[Mapping[tuple[Kind, Status], tuple[Book, Book]]] = MappingProxy
         (Kind.DEALLOCATION, Status.RELEASED): (Book.HELD, Book.AVAILABLE),
     }
 )
-"""What each transition moves, from where to where. A transition that is not here moves nothing."""
+"""The debit and credit of each transition. A transition that is not listed moves nothing."""
 
 READS_ACCOUNT: Final = frozenset({*MOVEMENTS, (Kind.DEALLOCATION, Status.REJECTED)})
 """Transitions whose decision read or moved an account: each takes the next number of its sequence (decision 5)."""

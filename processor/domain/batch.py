@@ -1,4 +1,4 @@
-"""What a batch of records does to the tables, worked out in memory. Pure: `store` loads before and writes after."""
+"""What a batch of records changes in the tables, computed in memory. Pure: the store loads before and commits after."""
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -30,14 +30,14 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A record that is no command, on its way to the dead letters."""
+    """Why a record is not a command and becomes a dead letter."""
 
     reason: ParkReason
     detail: str
 
 
 class Read(NamedTuple):
-    """A record and what it says."""
+    """A record and its decoded content."""
 
     record: Record
     content: Command | Parked
@@ -55,7 +55,7 @@ def read(record: Record, partitions: int) -> Read:
 
 
 class Watermark(NamedTuple):
-    """How far a partition was applied, and the hash of the journal row before that."""
+    """A partition's next offset to apply, and the hash of the last journal row before it."""
 
     next_offset: int
     hash: bytes
@@ -69,7 +69,7 @@ class LedgerRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class LoadedRows:
     """The rows that a batch needs, as they were at one instant. An id or an account without a row is missing."""
 
     watermarks: Mapping[int, Watermark]
@@ -92,7 +92,7 @@ class Wanted:
 
 
 def wanted(reads: Iterable[Read]) -> Wanted:
-    """What to load, as far as the records alone can tell."""
+    """The rows to load, as far as the records alone determine them."""
     reads = list(reads)
     commands = [each.content for each in reads if isinstance(each.content, Command)]
     moved = {command.allocation_id for command in commands if _may_move(command)}
@@ -111,18 +111,18 @@ def wanted(reads: Iterable[Read]) -> Wanted:
 
 
 def _may_move(command: Command) -> bool:
-    """Whether an account may be read or moved: by everything but the reserve and the release of an allocation."""
+    """Whether a command may read or move an account: all but the reserve and the release of an allocation."""
     return command.kind is Kind.DEALLOCATION or command.verb is Verb.CLEAR
 
 
 class Batch:
-    """Records decided one after the other, each on what the one before it left.
+    """Decides records in order, each on the state that the previous one left.
 
-    Starts from the tables as loaded; afterwards `watermarks`, `states` and `accounts` are what they become, and
+    Starts from the loaded rows. Afterwards `watermarks`, `states` and `accounts` hold the new values, and
     `journal`, `ledger` and `dead_letters` are the rows to add.
     """
 
-    def __init__(self, loaded: Tables, policy: Judge) -> None:
+    def __init__(self, loaded: LoadedRows, policy: Judge) -> None:
         self.loaded = loaded
         self.watermarks = dict(loaded.watermarks)
         self.states = dict(loaded.states)
@@ -188,7 +188,7 @@ class Batch:
         return self._policy.judge(command, self.accounts.get((command.connection_id, command.amount.currency)))
 
     def _evolve(self, record: Record, before: State, event: Event, verdict: Verdict) -> Facts:
-        """Let the event change the allocation and its account; gives what the decision rested on."""
+        """Apply the event to the allocation and its account; returns the facts of the decision."""
         self.states[event.allocation_id] = evolve(before if isinstance(before, Allocation) else None, event)
         policy = None
         if isinstance(event, Opened) and verdict.result is not None:

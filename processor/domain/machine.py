@@ -6,6 +6,34 @@ A refusal changes nothing, and refusals are tried in the order in which they sta
 `decide` says what a command does to an allocation, as an event or a reason why not; `evolve` is the only way in which
 an event changes an allocation. Both are total: whatever comes in, an outcome comes out (decision 4).
 Contract, section 3, is the authority on the table.
+
+An allocation has one decision to make: reserved or rejected. After that BitGo finishes it, by clear or by release,
+once. That would be a table of four rows and no code around it. The code around it is there because messages are late:
+
+Tombstones. BitGo's reserve may time out on its way and BitGo release the id, and then the release can arrive first.
+If it left nothing behind, the late reserve would set an amount aside that nobody would ever clear or release. So the
+release of an unknown id is refused (there is nothing to release) and leaves a tombstone, by which the late reserve is
+refused too. A tombstone is not an allocation: it has version 0 and no event, every clear and release of it is
+answered as if it were not there, and no read shows it. What is ugly: it is the one refusal that writes a row, hence
+`leaves_tombstone`.
+
+Expiry. A command that reached the log after its deadline changes nothing. Its caller was told long before that the
+outcome was unknown, and may have acted on it since. The deadline is compared with the time at which the broker
+appended the record, so a replay decides the same. It comes before everything else: an expired release leaves no
+tombstone either. What is ugly: two machines' clocks meet here, the ingress's in the deadline and the broker's in the
+log; the ingress is not ready while they differ by more than five seconds.
+
+Re-issue. One edition of BitGo's documents gives a finished id an end, another one lets a reserve open a released id
+again, and they differ by kind. So the ingress stamps its setting on each reserve, and the setting is part of the log.
+Re-opening makes time matter: a reserve that was already on its way when the id was released, and a release meant for
+the life before, must not count. Hence `received_at`, the ingress's clock, is compared with the times of the last
+transition and of the re-issue: what was received before is refused. What is ugly: an ingress's clock decides here,
+and equal times are decided against the re-issue, which BitGo then repeats.
+
+Precedence. Which refusal wins is visible to BitGo, so it is fixed: expired, then the other kind's id, then the
+tombstone, then other content, then the table. A tombstone comes before content because it has none to compare. An id
+of the other kind is `id_in_use` for a reserve and `not_found` for everything else: BitGo's paths name the kind, and
+telling more would confirm an id to a path that does not own it.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from schemas.words import Kind, Rejection
 
 
 class Judge(Protocol):
-    """Gives verdicts, and a name for what it judges by: policy, or in a replay what was recorded."""
+    """Returns verdicts and the version of its rules: the policy itself, or in a replay the recorded facts."""
 
     @property
     def version(self) -> str: ...

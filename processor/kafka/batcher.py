@@ -1,7 +1,7 @@
-"""Natural batches: what has come while one batch is applied is the next one. One caller never waits for others; many
-callers wait a moment for each other.
+"""Batches of records: those that arrive while one batch is applied form the next one. A single caller never waits for
+more; with many callers a batch lingers for a few milliseconds (record 0007).
 
-What can go wrong with a batch, and what is done about it, is decision 14.
+Decision 14 says what can go wrong with a batch and how it is handled.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from service.logs import logger
 BATCH_MAX_RECORDS: Final = 500
 BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
 PENDING_MAX_RECORDS: Final = 2000
-"""When so many are pending no fetch is taken; the last one may go beyond it by what it brought, 1,000 at most."""
+"""No fetch is taken beyond this; the last one taken may exceed it by its own size, 1,000 records at most."""
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
 LINGER_SECONDS: Final = 0.008
 RETRY_FIRST_SECONDS: Final = 0.1
 RETRY_MAX_SECONDS: Final = 1.0
 TRIES: Final = 2
-"""Of a batch that failed of something that will not pass: the second is on a new connection."""
+"""For a batch that failed with a lasting error: the second try is on a new connection."""
 
 _log = logger("processor")
 
 
 class Batcher:
-    """Takes records in, applies them in batches, for ever.
+    """Collects records and applies them in batches, until stopped.
 
-    `apply` applies a batch in one transaction, and is told what will follow it where that is certain; `rewind` puts a
-    partition's position back to its watermark.
+    `apply` applies a batch in one transaction; its second argument is the batch after it, if that is already complete.
+    `rewind` moves a partition's position back to its watermark.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Batcher:
         await self._room.wait()
 
     async def offer(self, records: Iterable[Record]) -> None:
-        """Hand over what a fetch brought of a partition; waits while there is no room for more."""
+        """Add the records of one fetch; returns once there is room for more."""
         new = list(records)
         self._pending.extend(new)
         self._count(sum(map(_size, new)))
@@ -79,7 +79,7 @@ class Batcher:
         await self.room()
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Drop all that is known of partitions that were taken away from us, or given to us anew."""
+        """Drop the records and halts of partitions that were revoked, or assigned again."""
         self._drop(partitions)
         for partition in partitions:
             self._rewound.pop(partition, None)
@@ -99,7 +99,7 @@ class Batcher:
             self._room.clear()
 
     def stop(self) -> None:
-        """Let `run` return after the batch in hand, or at once when that waits for Postgres."""
+        """Let `run` return after the current batch, or at once if that is waiting for Postgres."""
         self._stopping = True
         self._wake.set()
         self._linger.stop()
@@ -109,7 +109,7 @@ class Batcher:
         self._wake.set()
 
     async def run(self) -> None:
-        """Apply batches until stopped. Raises what `rewind` raises: then the process must not go on."""
+        """Apply batches until stopped. Raises what `rewind` raises, after which the process must end."""
         while True:
             await self._wake.wait()
             while self._due:
@@ -122,7 +122,7 @@ class Batcher:
                 await self._settle(batch)
 
     def _take(self) -> list[Record]:
-        """The next batch: at most so many records, and at most so many bytes unless one record alone has more."""
+        """The next batch: bounded in records and in bytes, but at least one record."""
         batch, size = self._pending[:BATCH_MAX_RECORDS], 0
         for count, record in enumerate(batch):
             if size + _size(record) > BATCH_MAX_BYTES and count:
@@ -136,9 +136,9 @@ class Batcher:
         return batch
 
     async def _settle(self, records: Sequence[Record]) -> bool:
-        """Apply; or find out which record can not be applied and halt its partition, while the others go on.
+        """Apply; or find the record that cannot be applied and halt its partition, while the others continue.
 
-        Whether all of it was applied.
+        Returns whether all of it was applied.
         """
         records = [record for record in records if record.partition not in self.halts]
         failure: Exception | None = None
@@ -158,7 +158,7 @@ class Batcher:
         return False
 
     async def _isolate(self, records: Sequence[Record], failure: Exception) -> None:
-        """Apply by partition, then record by record; the first that fails by itself halts its partition."""
+        """Apply by partition, then record by record; the first record that fails alone halts its partition."""
         partitions = {record.partition for record in records}
         if len(partitions) > 1:
             for partition in sorted(partitions):
@@ -172,7 +172,7 @@ class Batcher:
             self.halts.add(records[0], failure)
 
     async def _apply_when_possible(self, records: list[Record]) -> None:
-        """Try the same batch for as long as Postgres is away, busy or unwilling."""
+        """Retry the same batch for as long as Postgres is unavailable or refuses it for a passing reason."""
         delay = RETRY_FIRST_SECONDS
         while records and not self._stopping:
             try:
@@ -190,7 +190,7 @@ class Batcher:
     async def _wait_for_postgres(self, error: Exception, delay: float, records: int) -> None:
         words = f"{type(error).__name__}: {str(error).strip()}"
         self._health.problem("postgres", f"the batch waits for Postgres: {words}")
-        _log.warning("batch_waits", error=words, retry_seconds=delay, records=records)
+        _log.warning("batch_retrying", error=words, retry_seconds=delay, records=records)
         metrics.RETRIES.inc()
         await asyncio.sleep(delay)
 
@@ -199,13 +199,15 @@ class Batcher:
             self.halts.remove(partition)
 
     def _following(self, records: list[Record]) -> list[Record]:
-        """The batch after a whole one, when that is a whole one too: less would be joined by what is to come."""
+        """The batch after a full one, if it is full too: a smaller one could still grow."""
         whole = len(records) == BATCH_MAX_RECORDS and len(self._pending) >= BATCH_MAX_RECORDS
         return self._pending[:BATCH_MAX_RECORDS] if whole else []
 
     async def _close_gap(self, gap: GapError, records: Sequence[Record]) -> None:
-        """Read the partition again from its watermark, once; if the gap is still there, halt."""
-        _log.warning("gap", topic=self._topic, partition=gap.partition, next_offset=gap.next_offset, error=str(gap))
+        """Read the partition again from its watermark, once; halt it if the gap is still there."""
+        _log.warning(
+            "offset_gap", topic=self._topic, partition=gap.partition, next_offset=gap.next_offset, error=str(gap)
+        )
         if self._rewound.get(gap.partition) == gap.next_offset:
             self.halts.add(next(record for record in records if record.partition == gap.partition), gap)
             return
@@ -213,7 +215,7 @@ class Batcher:
         self._rewound[gap.partition] = gap.next_offset
 
     async def _read_again(self, partition: int) -> None:
-        """What comes next of the partition is the record at its watermark."""
+        """The partition's next record will be the one at its watermark."""
         self._drop({partition})
         await self._rewind(partition)
 

@@ -1,4 +1,4 @@
-"""The Faust application: its settings, and the agent that hands what a fetch brought to the batcher."""
+"""The Faust application: its settings, and the agent that hands fetched records to the batcher."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from service.health import Health
 
 SESSION_TIMEOUT_SECONDS: Final = 6.0
 HEARTBEAT_SECONDS: Final = 1.0
-"""Members learn of a rebalance by their heartbeats, and it waits for the last of them."""
+"""Members learn of a rebalance from a heartbeat, and a rebalance waits for all of them."""
 
 
 def faust_app(settings: ProcessorSettings, batcher: Batcher, positions: Positions, health: Health) -> App:

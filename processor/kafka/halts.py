@@ -1,4 +1,4 @@
-"""Partitions that stand still because a record can not be applied: why, and when each is tried again (decision 14)."""
+"""Partitions halted because a record cannot be applied: why, and when each is retried (decision 14)."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ _log = logger("processor")
 
 @dataclass(frozen=True)
 class Halt:
-    """Why a partition stands still. Nothing of it is skipped; it is read again after `retry_seconds`."""
+    """Why a partition is halted. No record is skipped; the partition is retried after `retry_seconds`."""
 
     offset: int
     error: str
@@ -29,7 +29,7 @@ class Halt:
 
 
 class Halts:
-    """`due` is called when a partition is to be tried again; until it was applied, /readyz keeps the reason."""
+    """Calls `due` when a partition is to be retried. The reason stays in /readyz until the record is applied."""
 
     def __init__(self, topic: str, health: Health, due: Callable[[int], None]) -> None:
         self._topic = topic
@@ -39,7 +39,7 @@ class Halts:
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
     def __contains__(self, partition: int) -> bool:
-        """Whether a partition stands still now; not while it is tried again."""
+        """Whether a partition is halted at present; false while it is being retried."""
         return partition in self._timers
 
     def __iter__(self) -> Iterator[int]:
@@ -70,17 +70,17 @@ class Halts:
 
     def _try_again(self, partition: int) -> None:
         del self._timers[partition]
-        _log.info("partition_tried_again", topic=self._topic, partition=partition)
+        _log.info("partition_retried", topic=self._topic, partition=partition)
         self._due(partition)
 
     def remove(self, partition: int) -> None:
-        """It was applied, or is no longer ours."""
+        """The record was applied, or the partition was revoked."""
         if timer := self._timers.pop(partition, None):
             timer.cancel()
         if self._halts.pop(partition, None):
             self._health.well(_part(partition))
             metrics.HALTED.labels(partition=partition).set(0)
-            _log.info("partition_goes_on", topic=self._topic, partition=partition)
+            _log.info("partition_resumed", topic=self._topic, partition=partition)
 
 
 def _part(partition: int) -> str:

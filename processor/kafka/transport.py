@@ -29,17 +29,17 @@ from service.aiokafka_decoder import corrupt
 from service.health import Health
 
 Fetched = Sequence[ConsumerRecord[bytes, bytes]]
-"""What one fetch brought of one partition, in the order of the log."""
+"""The records of one partition from one fetch, in log order."""
 
 FETCH_MAX_WAIT_MS: Final = 100
-"""Faust hard-codes 1500: a record that comes while a fetch of another partition waits would wait with it."""
+"""Faust hard-codes 1500, and a record that arrives during a fetch would wait for as long as that one does."""
 
 Positions = Callable[[AbstractSet[int]], Awaitable[Mapping[int, int]]]
 """Returns `next_offset` for the partitions of the commands topic that were assigned, after the checks of decision 8."""
 
 
 class FetchMessage(ConsumerMessage):  # type: ignore[misc]
-    """All that a fetch brought of a partition as one message of Faust's: what Faust does for each is done once."""
+    """One Faust message for all records of a fetch, so that Faust's work per message is done once."""
 
     __slots__ = ("records",)
 
@@ -55,7 +55,7 @@ class FetchMessage(ConsumerMessage):  # type: ignore[misc]
 
 
 class _Fetches(SchedulingStrategyT):  # type: ignore[misc]
-    """Partition after partition, where Faust would take a record of each in turns: a batch takes all there is."""
+    """Yields whole partitions, where Faust would alternate between partitions record by record."""
 
     def iterate(self, records: Mapping[TP, Fetched]) -> Iterator[tuple[TP, Fetched]]:
         return iter(records.items())
@@ -92,10 +92,10 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         return FetchMessage(tp, records, self.app.consumer_generation_id)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - the signature is Faust's
-        """Hand over what comes, as soon as there is room; what comes while the flow is suspended is left to Faust.
+        """Pass messages on as soon as the batcher has room; while the flow is suspended, leave them to Faust.
 
-        For each message Faust makes four tasks, so as not to miss, while it waits, that its flow is suspended. And it
-        counts messages where memory is taken by records.
+        Faust creates four tasks per message, to notice a suspended flow while it waits; and it bounds messages, where
+        records are what takes memory.
         """
         self.app.tell_corrupt()
         async for tp, message in super().getmany(timeout):
@@ -108,7 +108,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
                 yield tp, message
 
     async def _has_room(self) -> bool:
-        """Wait for room; false when the flow was suspended before there was any."""
+        """Wait for room; false if the flow was suspended first."""
         batcher: Batcher = self.app.batcher
         if not batcher.has_room():
             await self.wait_first(batcher.room(), self.suspend_flow.wait())
@@ -130,7 +130,7 @@ class _Transport(driver.Transport):  # type: ignore[misc]
 
 
 class _NoTables(TableManager):  # type: ignore[misc]
-    """Faust's table manager without the second that it waits for tables to be defined: there are none."""
+    """Faust's table manager without its one-second wait for table definitions: there are no tables."""
 
     async def on_start(self) -> None:
         await self._update_channels()
@@ -138,7 +138,7 @@ class _NoTables(TableManager):  # type: ignore[misc]
 
 
 class App(faust.App):  # type: ignore[misc]
-    """A Faust application whose position is Postgres's."""
+    """A Faust application whose positions come from Postgres."""
 
     def __init__(
         self, group_id: str, *, commands_topic: str, batcher: Batcher, positions: Positions, health: Health, **conf: Any
@@ -150,7 +150,7 @@ class App(faust.App):  # type: ignore[misc]
         super().__init__(group_id, TableManager=_NoTables, ConsumerScheduler=_Fetches, **conf)
 
     def on_init_dependencies(self) -> Any:
-        """Without Faust's own monitor, which takes notes of every record: ours are in `processor/metrics.py`."""
+        """Without Faust's own monitor, which records every event: our metrics are in `processor/metrics.py`."""
         dependencies = super().on_init_dependencies()
         self.sensors.remove(self.monitor)
         return dependencies
@@ -159,7 +159,7 @@ class App(faust.App):  # type: ignore[misc]
         return _Transport(self.conf.broker_consumer, self)
 
     def tell_corrupt(self) -> None:
-        """Say in /readyz which partitions of ours stand before a batch whose checksum is wrong."""
+        """Report in /readyz which assigned partitions are stopped by a batch with a wrong checksum."""
         assigned = self.assigned() if corrupt else frozenset()
         words = [said for (topic, n), said in corrupt.items() if topic == self.commands_topic and n in assigned]
         if words:
@@ -168,7 +168,7 @@ class App(faust.App):  # type: ignore[misc]
             self.health.well("log")
 
     def assigned(self) -> frozenset[int]:
-        """The partitions of the commands topic that are ours at the moment."""
+        """The partitions of the commands topic that are assigned at present."""
         consumer = self.consumer._thread._consumer  # noqa: SLF001
         if consumer is None:
             return frozenset()
@@ -178,7 +178,7 @@ class App(faust.App):  # type: ignore[misc]
         await self.consumer.seek(TP(self.commands_topic, partition), offset)
 
     async def write_group_offsets(self, offsets: Mapping[int, int]) -> None:
-        """For lag tools only; nothing here reads them (decision 1). Not in a rebalance, which would start once more."""
+        """For lag tools only; nothing here reads them (decision 1). A commit during a rebalance would restart it."""
         consumer = self.consumer._thread._consumer  # noqa: SLF001
         if consumer is not None and offsets and not _is_rejoining(consumer):
             await consumer.commit(

@@ -1,5 +1,7 @@
-"""The watchdog: lag and no progress without an excuse (decision 14). What it reads for that, others see too: lag, group
-offsets for lag tools, and the heads of the journal's chains (decision 3).
+"""Ends the process when there is lag and no progress although Kafka and Postgres answer (decision 14).
+
+It also publishes what it reads: the lag as a metric, group offsets for lag tools, and the last hash of each
+partition's journal in /readyz (decision 3).
 """
 
 import asyncio
@@ -31,7 +33,7 @@ _log = logger("processor")
 
 
 def heads(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Any]]:
-    """The last offset of each partition's journal and the hash of its row: what to note elsewhere (decision 3)."""
+    """The last offset of each partition's journal and its row's hash, to be kept outside this system (decision 3)."""
     return {
         str(partition): {"offset": next_offset - 1, "hash": digest}
         for partition, next_offset, digest in sorted(rows, key=lambda row: row[0])
@@ -49,7 +51,7 @@ class Watchdog:
         self._moved_at = time.monotonic()
 
     async def run(self) -> None:
-        """Look once a second. Raises StalledError, and whatever a look fails of: then it is to be started again."""
+        """Check once a second. Raises StalledError; after any other error it is to be started again."""
         self._moved_at = time.monotonic()
         async with (
             await connect(self._settings, "allocations-watchdog") as connection,
@@ -69,7 +71,7 @@ class Watchdog:
                 await _count_dead_letters(connection)
 
     async def _look_in_time(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
-        """Look, and say so in /readyz while the answer does not come."""
+        """Check, and say so in /readyz while there is no answer."""
         look = asyncio.create_task(self._look(connection, consumer))
         try:
             if not (await asyncio.wait({look}, timeout=ANSWER_SECONDS))[0]:
@@ -82,7 +84,7 @@ class Watchdog:
         return look.result()
 
     async def _look(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
-        """Lag by partition, in records, of the partitions that are ours and not halted."""
+        """Lag in records, by partition, of the assigned partitions that are not halted."""
         assigned = self._app.assigned()
         rows = await (await connection.execute(_WATERMARKS)).fetchall()
         self._health.notes["heads"] = heads(rows)
@@ -99,7 +101,7 @@ class Watchdog:
         return {partition: records for partition, records in lag.items() if partition not in self._batcher.halts}
 
     async def _excuse_commits(self, connection: Connection) -> None:
-        """A commit that waits for a synchronous standby is the environment's, however long it takes."""
+        """A commit may wait for a synchronous standby for any time: that is not a stall."""
         row = await (await connection.execute(_SQL["commits_waiting"])).fetchone()
         if row and row[0]:
             self._moved_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Counts rejected reserves by cause, beside the batches and never in their way (contract, section 3, balances)."""
+"""Counts rejected reserves by cause, in the background (contract, section 3, balances)."""
 
 import asyncio
 from typing import Final, NamedTuple
@@ -35,8 +35,8 @@ class Shortfall(NamedTuple):
 
 
 class Rejections:
-    """The cause is `uncleared_allocation` when what BitGo has reserved and not cleared would have covered it: another
-    order of BitGo's calls would show there first.
+    """The cause is `uncleared_allocation` if allocations that are reserved but not cleared would have covered it: a
+    different order of BitGo's calls would show there first.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -44,7 +44,7 @@ class Rejections:
         self._waiting: asyncio.Queue[Shortfall] = asyncio.Queue(WAITING_MAX)
 
     def note(self, batch: Batch) -> None:
-        """Count the rejections of a committed batch, those for lack of balance as soon as they are examined."""
+        """Count the rejections of a committed batch; those for lack of balance once their cause is known."""
         for row, _ in batch.journal:
             if row.outcome is not Outcome.APPLIED or not row.reason:
                 continue
@@ -55,7 +55,7 @@ class Rejections:
                 REJECTIONS.labels(row.kind, row.reason, cause).inc()
 
     async def examine(self, health: Health) -> None:
-        """One after the other, for ever. Raises psycopg.Error."""
+        """Find the causes, until cancelled. Raises psycopg.Error."""
         async with await connect(self._settings, "allocations-rejections", KEYED) as connection:
             health.well("rejections")
             while True:

@@ -1,7 +1,6 @@
-"""The rows that this processor's own last batches left, so that most batches need not load any (decision 2).
+"""The rows that this processor's last batches wrote, so that most batches need not load any (decision 2).
 
-Nothing here is locked and nothing is trusted: every row that a decision used is guarded by the commit that follows, and
-a guard that misses empties the cache.
+A cached row may be stale. Every row that a decision used is guarded by the commit, and a failed guard clears the cache.
 """
 
 from collections import OrderedDict
@@ -9,21 +8,21 @@ from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 from processor.domain.account import Account, AccountKey
-from processor.domain.batch import Batch, Read, Tables, Wanted, Watermark
+from processor.domain.batch import Batch, LoadedRows, Read, Wanted, Watermark
 from processor.domain.machine import Allocation, State
 
 STATES_MAX: Final = 4096
 ACCOUNTS_MAX: Final = 4096
 CONTENDED_BATCHES: Final = 256
-"""For so many batches after a guard missed, the accounts of that batch are not cached."""
+"""The accounts of a batch whose guard failed are not cached for this many batches."""
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class RowCache:
-    """States are true for as long as their partition's watermark is the one cached, because nobody changes one without
-    moving the other; an account is true for as long as its sequence is.
+    """A state is valid as long as its partition's watermark is, because every change moves both; an account is valid as
+    long as its sequence is.
     """
 
     def __init__(self) -> None:
@@ -34,7 +33,7 @@ class RowCache:
         self._batches = 0
 
     def missed(self, batch: Batch) -> None:
-        """A guard missed: another worker may be at work on the same accounts, and what is cached of them soon stale."""
+        """A guard failed: another worker probably writes the same accounts, so caching them would not pay."""
         self.clear()
         if len(self._contended) > ACCOUNTS_MAX:
             self._contended.clear()
@@ -46,13 +45,13 @@ class RowCache:
         self._accounts.clear()
 
     def check(self, loaded: Mapping[int, Watermark]) -> None:
-        """Clear when another worker has moved a partition: states from before must not meet a newer watermark."""
+        """Clear if another worker has moved a partition: old states must not meet its newer watermark."""
         if any(self._watermarks.get(partition, mark) != mark for partition, mark in loaded.items()):
             self.clear()
 
     def keep(self, batch: Batch) -> None:
-        """Cache what a batch leaves. What follows may be decided on it before it is known to be committed: then the
-        commit that follows misses its guards when this one failed.
+        """Cache what a batch writes; called before its commit is known to have succeeded. The next batch may be decided
+        on it: if this commit fails, the next one fails its guards.
         """
         self._batches += 1
         self._watermarks.update(batch.watermarks)
@@ -69,10 +68,10 @@ class RowCache:
         self._contended.pop(key, None)
         return True
 
-    def tables(self, reads: Iterable[Read], wanted: Wanted) -> Tables | None:
-        """What the records need, or None when some of it is not here.
+    def tables(self, reads: Iterable[Read], wanted: Wanted) -> LoadedRows | None:
+        """The rows that the records need, or None if any of them is not cached.
 
-        An id that a reserve opens may be missing: it is then taken for a new one, which the commit guards.
+        An id that starts with a reserve may be missing: it is taken for a new one, which the commit guards.
         """
         states = {each: self._states[each] for each in wanted.allocation_ids if each in self._states}
         keys = wanted.accounts | _accounts_of(states[each] for each in wanted.moved_ids if each in states)
@@ -80,7 +79,7 @@ class RowCache:
         unknown = wanted.allocation_ids - states.keys() - wanted.opened_ids
         if unknown or len(accounts) < len(keys) or not self._follow_on(reads):
             return None
-        return Tables({each: self._watermarks[each] for each in wanted.partitions}, states, accounts)
+        return LoadedRows({each: self._watermarks[each] for each in wanted.partitions}, states, accounts)
 
     def _follow_on(self, reads: Iterable[Read]) -> bool:
         """Whether each record is the next one of its partition."""
@@ -99,7 +98,7 @@ def _accounts_of(states: Iterable[State]) -> set[AccountKey]:
 
 
 def _renew(known: OrderedDict[K, V], news: Mapping[K, V], limit: int) -> None:
-    """Add, and drop what was not touched for longest."""
+    """Add entries, evicting the least recently used."""
     for key, value in news.items():
         known[key] = value
         known.move_to_end(key)

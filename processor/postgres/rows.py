@@ -1,4 +1,4 @@
-"""What the tables hold of a batch: rows from what was decided, and a state from its row. Pure."""
+"""Conversion between decided batches and table rows, both ways. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,7 +21,7 @@ ALLOCATION_COLUMNS: Final = (
 
 
 def changes(batch: Batch) -> dict[str, list[Any]]:
-    """All that a batch changes, as `save_batch` takes it: what is new, what is changed, and what must be absent."""
+    """A batch as `commit_batch` takes it: new rows, changed rows, ids that must be absent."""
     loaded = batch.loaded
     return {
         "new_allocations": _new_allocations(loaded.states, batch.states),
@@ -111,7 +111,7 @@ def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
 def _changed_accounts(
     before: Mapping[AccountKey, Account], after: Mapping[AccountKey, Account]
 ) -> list[dict[str, Any]]:
-    """In the order in which all workers lock accounts, by code points in Python and in SQL: no deadlock."""
+    """Sorted by code points, in Python as in SQL: all workers lock accounts in one order, so there is no deadlock."""
     return [
         account_row(account) | {"sequence_before": before[key].sequence}
         for key, account in sorted(after.items())
@@ -160,7 +160,7 @@ def _changed_watermarks(before: Mapping[int, Watermark], after: Mapping[int, Wat
 
 
 def _absent_ids(batch: Batch) -> list[str]:
-    """Ids without a row before and after: decisions rest on that too."""
+    """Ids without a row before and after the batch: decisions rested on their absence."""
     return sorted({row.allocation_id for row, _ in batch.journal if row.allocation_id and row.status_after is None})
 
 
@@ -178,7 +178,7 @@ def dead_letter_row(record: Record, parked: Parked) -> dict[str, Any]:
 
 
 def _hexadecimal(value: Any) -> Any:
-    """A value, or those of a row, with bytes and instants as text that Postgres reads."""
+    """A value, or a row's values, with bytes and timestamps as text that Postgres parses."""
     match value:
         case bytes():
             return f"\\x{value.hex()}"

@@ -1,11 +1,11 @@
-"""A processor's own way to the tables: one connection, replaced after anything went wrong, and a cache of rows."""
+"""A processor's access to the tables: one connection, replaced after any error, and a row cache."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from processor.domain.batch import Batch, Read, Tables, Wanted, wanted
+from processor.domain.batch import Batch, LoadedRows, Read, Wanted, wanted
 from processor.postgres import tables
 from processor.postgres.row_cache import RowCache
 from processor.postgres.tables import OutdatedError
@@ -14,13 +14,13 @@ from service.postgres import KEYED, Connection, connect
 from service.settings import ServiceSettings
 
 ANSWER_SECONDS: Final = 10.0
-"""The server ends what takes longer than 5 s, unless a commit waits for a synchronous standby. Then the connection is
-dropped and nothing is cancelled: whether it was committed is known when the rows can be read again."""
+"""The server aborts a transaction after 5 s, unless its commit waits for a synchronous standby. After this time the
+connection is dropped and nothing is cancelled; whether it was committed is known once the rows can be read again."""
 
 
 class Store:
-    """Nobody outside knows whether a row was loaded or cached. The cache lasts no longer than the connection, which
-    keeps a rebuild away.
+    """Callers cannot tell whether a row was loaded or cached. The cache lives as long as the connection, whose lock
+    keeps a rebuild from starting.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -28,16 +28,16 @@ class Store:
         self._connection: Connection | None = None
         self._cache = RowCache()
 
-    async def load(self, reads: Sequence[Read]) -> Tables:
+    async def load(self, reads: Sequence[Read]) -> LoadedRows:
         """The rows that the records need. Raises UnavailableError and psycopg.Error."""
         asked = wanted(reads)
         return self._cache.tables(reads, asked) or await self._load(asked)
 
-    def cached(self, reads: Sequence[Read]) -> Tables | None:
-        """The rows that the records need, when that takes no statement."""
+    def cached(self, reads: Sequence[Read]) -> LoadedRows | None:
+        """The rows that the records need, if all are cached."""
         return self._cache.tables(reads, wanted(reads))
 
-    async def _load(self, asked: Wanted) -> Tables:
+    async def _load(self, asked: Wanted) -> LoadedRows:
         async with self._connected() as connection:
             loaded = await tables.load(connection, asked)
         self._cache.check(loaded.watermarks)
@@ -48,7 +48,7 @@ class Store:
             return await tables.load_journaled(connection, positions)
 
     async def commit(self, batch: Batch) -> None:
-        """Commit a batch, and cache what it left.
+        """Commit a batch and cache the rows that it wrote.
 
         Raises OutdatedError with nothing written and the cache empty; UnavailableError and psycopg.Error when it is not
         known whether it was committed.
@@ -62,7 +62,7 @@ class Store:
                 raise
 
     def forget(self) -> None:
-        """Load the next rows, whatever is cached."""
+        """Clear the cache: the next rows are loaded."""
         self._cache.clear()
 
     @asynccontextmanager
@@ -82,7 +82,7 @@ class Store:
             raise
 
     async def _connect(self) -> Connection:
-        """A connection on which nobody rebuilds the tables meanwhile."""
+        """A connection that holds the shared lock against a rebuild."""
         connection = await connect(self._settings, "allocations-processor", KEYED)
         try:
             await tables.share_tables(connection)

@@ -1,8 +1,8 @@
-"""The tables as a processor and a rebuild use them: what records need is loaded, what a batch left is committed.
+"""Loading the rows that records need, and committing what a batch changed; used by processors and by a rebuild.
 
-Nothing is locked between the two. Every row that a decision rests on is guarded by the call that commits: a watermark
-by its offset and hash, an allocation by its version, a new id by its insertion, an absent one by its absence, an
-account by its sequence. A guard that misses undoes all of it (decision 2).
+Nothing is locked between the two. The commit guards every row that a decision rested on: a watermark by offset and
+hash, an allocation by version, a new id by its insertion, an absent id by its absence, an account by sequence. If a
+guard fails, nothing is written (decision 2).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import orjson
 import psycopg
 
 from processor.domain.account import Account
-from processor.domain.batch import Batch, Tables, Wanted, Watermark
+from processor.domain.batch import Batch, LoadedRows, Wanted, Watermark
 from processor.postgres.notifications import notifications
 from processor.postgres.rows import changes, state_of
 from service.postgres import Connection
@@ -21,28 +21,28 @@ from service.sql import statements
 GUARD_MISSED: Final = "AL001"
 """The SQLSTATE of `require_rows`."""
 NEW_ROWS: Final = frozenset({"allocation_pkey", "account_pkey"})
-"""What a row violates that was new when the batch was decided. Any other violation is no worker's doing."""
+"""The constraints that a concurrent insert of the same new row violates. Any other violation is a defect."""
 
 _SQL: Final = statements("processor.postgres")
 
 
 class OutdatedError(Exception):
-    """A row was not as the decisions found it: another worker wrote it. Nothing was written; load and decide again."""
+    """Another worker changed a row that the decisions used. Nothing was written; load and decide again."""
 
 
 async def share_tables(connection: Connection) -> None:
-    """Keep a rebuild away for as long as this connection lasts; waits while one is at work."""
+    """Take the shared lock that excludes a rebuild, for the life of this connection; waits for a running rebuild."""
     await connection.execute(_SQL["share_tables"])
 
 
 async def take_tables(connection: Connection) -> bool:
-    """Keep every writer away for as long as this connection lasts; false when there is one."""
+    """Take the exclusive lock against all writers, for the life of this connection; false if there is a writer."""
     row = await (await connection.execute(_SQL["take_tables"])).fetchone()
     return bool(row and row[0])
 
 
-async def load(connection: Connection, wanted: Wanted) -> Tables:
-    """The rows that records ask for, as they are at one instant."""
+async def load(connection: Connection, wanted: Wanted) -> LoadedRows:
+    """The rows that the records need, in one snapshot."""
     named = sorted(wanted.accounts)
     cursor = await connection.execute(
         _SQL["load"],
@@ -55,7 +55,7 @@ async def load(connection: Connection, wanted: Wanted) -> Tables:
         },
     )
     watermarks, allocations, accounts = await cursor.fetchone() or (None, None, None)
-    return Tables(
+    return LoadedRows(
         {each[0]: Watermark(each[1], bytes.fromhex(each[2])) for each in watermarks or ()},
         {each["allocation_id"]: state_of(each) for each in allocations or ()},
         {(each[0], each[1]): Account(each[0], each[1], each[2], int(each[3]), int(each[4])) for each in accounts or ()},
@@ -72,9 +72,9 @@ async def load_journaled(connection: Connection, positions: Sequence[tuple[int, 
 
 
 async def commit(connection: Connection, batch: Batch) -> None:
-    """Write what the batch changed, commit, and only then notify: one call, outside of any transaction.
+    """Write the batch's changes, commit, then notify: one procedure call, outside any transaction.
 
-    Raises OutdatedError with nothing written; psycopg.Error when nobody knows whether it was until rows are loaded.
+    Raises OutdatedError with nothing written; after psycopg.Error it is unknown whether it was, until rows are loaded.
     """
     try:
         await connection.execute(

@@ -1,4 +1,4 @@
-"""Whether records of a transaction that is long over still stand open (record 0014)."""
+"""Detects hanging transactions: open records whose producer is gone (record 0014)."""
 
 import time
 from collections.abc import Collection
@@ -14,8 +14,8 @@ LOOK_SECONDS: Final = 30.0
 
 
 class HangingTransactions:
-    """Looks every half minute. What stands open at the same place at two looks was left there: no transaction of the
-    relay takes that long.
+    """Checks every half minute. A transaction that is open at the same offset in two checks hangs: none of the relay's
+    takes that long.
     """
 
     def __init__(self, settings: ServiceSettings, topic: str, partitions: Collection[int]) -> None:
@@ -25,7 +25,7 @@ class HangingTransactions:
         self._open: set[tuple[TopicPartition, int]] = set()
 
     async def look(self) -> None:
-        """Raises UnavailableError when consumers of committed records are kept from what stands behind."""
+        """Raises UnavailableError if a hanging transaction holds up read-committed consumers."""
         if time.monotonic() < self._next_look:
             return
         async with reader(self._settings) as committed, reader(self._settings, "read_uncommitted") as written:

@@ -1,4 +1,4 @@
-"""What is published: the journal's events and the dead letters, each read on from where publishing stopped.
+"""The records to publish: the journal's events and the dead letters, each from where publishing stopped.
 
 A dead letter is published as a copy, or as a stub when the topic may not take so large a record: its key if that is
 short, no value, and headers with the place, the reason, and the value's size and SHA-256. The bytes are in the table.
@@ -165,7 +165,7 @@ def dead_letter_copy(
 def dead_letter_stub(
     topics: Topics, partition: int, offset: int, reason: str, key: bytes | None, value: bytes | None
 ) -> dict[str, Any]:
-    """The record that is published for a dead letter that may be too large for the topic."""
+    """The record that is published in place of a dead letter that may be too large for the topic."""
     short = key if key is not None and len(key) <= STUB_KEY_MAX_BYTES else None
     if value is None:
         return _stub(topics, partition, offset, reason, short, None, None)

@@ -30,17 +30,17 @@ from service.postgres import KEYED, Connection, connect
 
 TRY_LOCK_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1
-"""A Kafka transaction costs the same for one event as for hundreds, so events are gathered for this long."""
-FEW: Final = 64
-"""After a look that found fewer, events are gathered for longer: where callers are few, ten transactions a second cost
-as much as a good part of their commands."""
-LOOK_SECONDS_WHERE_FEW: Final = 0.3
+"""Events are gathered for this long: a Kafka transaction costs the same for one event as for hundreds."""
+FEW_RECORDS: Final = 64
+LOOK_SECONDS_FEW: Final = 0.3
+"""After fewer than `FEW_RECORDS` events are gathered for longer: with a client or two, ten transactions a second are a
+good part of all work."""
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 BATCH_MAX_BYTES: Final = 256 * 1024
 """A larger record is a batch by itself."""
 LIMITS: Final = {"idle_session_timeout": "5s", "transaction_timeout": "0"}
-"""A publisher that sleeps with the lock in hand loses it: while awake it asks Postgres ten times a second. Its only
-statements read, and hold up nobody, however long they take over large dead letters."""
+"""A suspended publisher loses its lock: a running one queries Postgres ten times a second. Its statements only read, so
+they may take long over large dead letters without blocking anyone."""
 
 _LOCK: Final[LiteralString] = "SELECT pg_try_advisory_lock(hashtext(%s))"
 _log = logger("relay")
@@ -55,7 +55,7 @@ class Relay:
         ]
 
     async def run(self) -> None:
-        """Publish whenever the locks are ours, for ever. Raises OperatorError."""
+        """Publish whenever this process holds the locks, until cancelled. Raises OperatorError."""
         async with asyncio.TaskGroup() as tasks:
             for each in self._publishers:
                 tasks.create_task(keep_running(each.task, each.run, self._health))
@@ -74,7 +74,7 @@ async def _dead_letters(settings: ProcessorSettings) -> Outbox:
 
 
 class _Publisher:
-    """Fills one topic. `task` is its name in /readyz and metrics; `open_box` gives what is to be published there."""
+    """Publishes to one topic. `task` is its name in /readyz and metrics; `open_box` returns its outbox."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class _Publisher:
         self._open_box = open_box
 
     async def run(self) -> None:
-        """Publish whenever the lock is ours; what `is_passing` knows is waited for."""
+        """Publish while this process holds the lock; waits out passing failures."""
         while True:
             try:
                 await self._hold_lock()
@@ -100,7 +100,7 @@ class _Publisher:
                 if not is_passing(error):
                     raise
                 words = f"{type(error).__name__}: {str(error).strip()}"
-                _log.warning("relay_waits", task=self.task, error=words)
+                _log.warning("relay_retrying", task=self.task, error=words)
                 self._health.problem(self.task, f"nothing is published: {words}")
             await asyncio.sleep(TRY_LOCK_SECONDS)
 
@@ -130,7 +130,7 @@ class _Publisher:
         try:
             await _abort_what_was_left_open(connection, producer, box)
             await self._resume(connection, box)
-            _log.info("relaying", topic=box.topic, after=box.seen)
+            _log.info("relay_started", topic=box.topic, after=box.seen)
             self._health.well(self.task)
             self._note_relaying(box, yes=True)
             left_open = HangingTransactions(self._settings, box.topic, box.seen)
@@ -160,8 +160,8 @@ class _Publisher:
 async def _abort_what_was_left_open(connection: Connection, producer: AIOKafkaProducer, box: Outbox) -> None:
     """Abort a record on every partition, and with it whatever an earlier transaction of ours left open there.
 
-    A broker that dies while it closes a transaction may forget some of its partitions. What was left open is not
-    seen by whoever reads where the last publisher stopped, and yet our next commit would commit it.
+    A broker that dies while it ends a transaction may forget some of its partitions. Records left open there are
+    invisible when we read where the last publisher stopped, and yet our next commit would commit them.
     """
     partitions = await outbox.load_watermarks(connection)
     await producer.begin_transaction()
@@ -170,7 +170,7 @@ async def _abort_what_was_left_open(connection: Connection, producer: AIOKafkaPr
 
 
 async def _publish(connection: Connection, producer: AIOKafkaProducer, box: Outbox) -> float:
-    """Publish what is new, in one Kafka transaction; gives the seconds until the next look."""
+    """Publish new records in one Kafka transaction; returns the seconds until the next look."""
     news = await box.load(connection)
     if news.records:
         async with producer.transaction():
@@ -179,7 +179,7 @@ async def _publish(connection: Connection, producer: AIOKafkaProducer, box: Outb
     metrics.EVENTS.labels(box.topic).inc(len(news.records))
     if news.is_full:
         return 0.0
-    return LOOK_SECONDS if len(news.records) >= FEW else LOOK_SECONDS_WHERE_FEW
+    return LOOK_SECONDS if len(news.records) >= FEW_RECORDS else LOOK_SECONDS_FEW
 
 
 async def _send(

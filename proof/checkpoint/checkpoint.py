@@ -17,7 +17,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 
 from processor.relay.outbox import Outbox, dead_letters_of, events_of
-from proof.checkpoint.file import Checkpoint, CheckpointWriter, Mark, Part, writing
+from proof.checkpoint.file import BlockKind, Checkpoint, CheckpointWriter, Mark, writing
 from proof.log.log_identity import known_log
 from proof.log.progress import Progress
 from proof.log.snapshot import Snapshot, snapshot
@@ -136,7 +136,7 @@ async def _beyond(consumer: AIOKafkaConsumer, box: Outbox, before: Bounds, table
 
 
 async def _write(tables: Snapshot, checkpoint: Checkpoint, writer: CheckpointWriter, progress: Progress) -> int:
-    """Gives the number of journal rows that are kept."""
+    """Returns the number of journal rows that are kept."""
     progress.phase("checkpoint", checkpoint.states)
     count = 0
     async for part, row in _states(tables):
@@ -147,15 +147,15 @@ async def _write(tables: Snapshot, checkpoint: Checkpoint, writer: CheckpointWri
     lasts = {(partition, mark.last) for partition, mark in checkpoint.marks.items() if mark.last is not None}
     kept = sorted(lasts | {place async for place in tables.open_dead_letters()})
     for partition, offset in kept:
-        writer.add(Part.KEPT, await _kept(tables, partition, offset))
+        writer.add(BlockKind.KEPT, await _kept(tables, partition, offset))
     return len(kept)
 
 
-async def _states(tables: Snapshot) -> AsyncIterator[tuple[Part, list[Any]]]:
+async def _states(tables: Snapshot) -> AsyncIterator[tuple[BlockKind, list[Any]]]:
     async for _, row in tables.allocations():
-        yield Part.ALLOCATIONS, [_iso(each) if isinstance(each, datetime) else each for each in row]
+        yield BlockKind.ALLOCATIONS, [_iso(each) if isinstance(each, datetime) else each for each in row]
     async for _, row in tables.accounts():
-        yield Part.ACCOUNTS, list(row)
+        yield BlockKind.ACCOUNTS, list(row)
 
 
 async def _kept(tables: Snapshot, partition: int, offset: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where verifying and rebuilding begin: at the start of the log, or at a checkpoint that fits log and tables.
+"""The starting point of verify and rebuild: the start of the log, or a checkpoint that matches log and tables.
 
 Every check that fails raises OperatorError with a sentence that says what to do.
 """

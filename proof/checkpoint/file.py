@@ -27,7 +27,7 @@ BLOCK_MAX_BYTES: Final = 256 * 1024 * 1024
 _HEADER, _END = b"H", b"E"
 
 
-class Part(Enum):
+class BlockKind(Enum):
     """What the lines of a block are."""
 
     ALLOCATIONS = b"A"
@@ -78,11 +78,11 @@ class CheckpointWriter:
     def __init__(self, file: BinaryIO, checkpoint: Checkpoint) -> None:
         self._blocks = BlockWriter(file, MAGIC, VERSION)
         self._raw = bytearray()
-        self._part = Part.ALLOCATIONS
+        self._part = BlockKind.ALLOCATIONS
         self._lines = 0
         self._blocks.write(_HEADER, checkpoint.model_dump_json().encode())
 
-    def add(self, part: Part, row: Any) -> None:
+    def add(self, part: BlockKind, row: Any) -> None:
         if part is not self._part:
             self._flush()
             self._part = part
@@ -111,7 +111,7 @@ def writing(path: Path, checkpoint: Checkpoint) -> Iterator[CheckpointWriter]:
 
 
 class CheckpointReader:
-    """Reads one checkpoint. Iterating gives its blocks, and checks everything on the way up to the end.
+    """Reads one checkpoint. Iterating returns its blocks, and checks everything on the way up to the end.
 
     Raises OperatorError at the first byte that is not as it was written: what came before is worth nothing then.
     """
@@ -133,20 +133,20 @@ class CheckpointReader:
         if self.checkpoint.marks.keys() != set(range(self.checkpoint.partitions)):
             raise self._error("does not say where each partition stands")
 
-    def __iter__(self) -> Iterator[tuple[Part, list[Any]]]:
+    def __iter__(self) -> Iterator[tuple[BlockKind, list[Any]]]:
         lines = 0
         self._progress.phase("checkpoint", self.checkpoint.states)
         while (block := self._read())[0] != _END:
             part, rows = self._rows(*block)
             lines += len(rows)
             yield part, rows
-            if part is not Part.KEPT:
+            if part is not BlockKind.KEPT:
                 self._progress.advance(len(rows))
         self._check_end(block[1], lines)
 
-    def _rows(self, kind: bytes, content: bytes) -> tuple[Part, list[Any]]:
+    def _rows(self, kind: bytes, content: bytes) -> tuple[BlockKind, list[Any]]:
         try:
-            return Part(kind), [orjson.loads(line) for line in content.splitlines()]
+            return BlockKind(kind), [orjson.loads(line) for line in content.splitlines()]
         except ValueError as error:
             raise self._error("has a block that this version does not understand") from error
 

@@ -63,7 +63,7 @@ async def prune(settings: ServiceSettings, file: Path, progress: Progress, *, lo
 
 
 async def _check(settings: ServiceSettings, connection: Connection, checkpoint: Checkpoint) -> dict[int, int]:
-    """Everything that must fit before anything is deleted; gives the log's starts."""
+    """Everything that must fit before anything is deleted; returns the log's starts."""
     topics, partitions = settings.topics, range(checkpoint.partitions)
     async with consuming(settings) as consumers:
         log = await bounds(consumers.commands, topics.commands, partitions)
@@ -95,7 +95,7 @@ async def _first(connection: Connection, partition: int, first: int, beyond: int
 
 
 async def _prune_partition(connection: Connection, mark: Mark, partition: int, first: int, progress: Progress) -> int:
-    """Gives the number of journal rows that were deleted. Before the first is, the tables say that rows are missing."""
+    """Returns the number of deleted journal rows. The tables say first that rows are missing."""
     await connection.execute(_SQL["mark_pruned"], {"partition": partition, "next_offset": mark.next_offset})
     last, count = mark.last or 0, 0
     while first < last:

@@ -1,4 +1,4 @@
-"""What was recorded of a decision: in its event, which is published and stays, or else in its journal row."""
+"""The recorded facts of a decision: from its event, or else from its journal row."""
 
 import json
 from typing import Any, Final
@@ -11,7 +11,7 @@ SEQUENCE_MAX: Final = 2**63 - 1
 
 
 def recorded_facts(event: Published | None, stored: StoredRow | None) -> Facts | None:
-    """None when nothing was recorded, or nothing that can be read: then a comparison will say so."""
+    """None if there are none, or none that can be decoded: the comparison then reports a difference."""
     return _of_event(event) or (_facts(stored.row.facts) if stored else None)
 
 

@@ -1,4 +1,4 @@
-"""The log that a database is the state of, when cluster, topics and tables belong together."""
+"""The identity of the log, after checking that cluster, topics and tables belong together."""
 
 from service.errors import OperatorError
 from service.kafka import admin, describe_all

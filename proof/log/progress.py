@@ -1,11 +1,11 @@
-"""What lasts says how far it is."""
+"""Progress of long commands."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
     def phase(self, what: str, total: int) -> None:
-        """Another piece of work begins, of so many steps."""
+        """A phase of so many steps begins."""
 
     def advance(self, steps: int) -> None:
         """So many more steps are done."""

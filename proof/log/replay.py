@@ -1,4 +1,4 @@
-"""Deciding a record again as it was decided: with the machine, and with what was recorded then (decisions 4 and 5)."""
+"""Deciding a record again with the facts recorded at the time (decisions 4 and 5)."""
 
 from processor.domain.account import Account
 from processor.domain.batch import Batch, Read
@@ -9,7 +9,7 @@ from schemas.events import AccountFact, Facts
 
 
 class Recorded:
-    """Judges as was judged: the verdict is the one in a decision's facts. `facts` None: nothing is known of any."""
+    """A judge that returns the recorded verdict. `facts` None: none was recorded."""
 
     def __init__(self) -> None:
         self.facts: Facts | None = None
@@ -32,7 +32,7 @@ def account_before(fact: AccountFact) -> Account:
 
 
 def replay(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
-    """Add a record to the batch, whose judge is `recorded`, as `facts` say that it was decided.
+    """Add a record to the batch, whose judge is `recorded`, with the facts of its decision.
 
     Raises ArithmeticError when by these facts a balance would fall below zero.
     """

@@ -1,4 +1,4 @@
-"""The tables as they were at one moment: one REPEATABLE READ transaction that only reads."""
+"""One snapshot of the tables: a read-only REPEATABLE READ transaction."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class StoredRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What stands at some offsets of a partition, by offset."""
+    """The rows at some offsets of a partition, by offset."""
 
     journal: Mapping[int, StoredRow]
     ledger: Mapping[int, list[dict[str, Any]]]

@@ -1,4 +1,4 @@
-"""Partitions of a topic, read once and in order, up to where they ended when reading began. Memory: one fetch."""
+"""Reading partitions of a topic once, in order, up to their end offsets at the start. Memory: one fetch."""
 
 import time
 from collections import deque
@@ -16,7 +16,7 @@ from service.kafka import go_to
 POLL_MS: Final = 20
 SILENT_SECONDS: Final = 30.0
 TOGETHER_BYTES: Final = 16 * 1024 * 1024
-"""Of records that are worked on together; the one that reaches it is the last."""
+"""Bytes of records processed together; the record that reaches the limit is the last."""
 
 Published: TypeAlias = ConsumerRecord[bytes, bytes]
 Bounds: TypeAlias = Mapping[int, tuple[int, int]]
@@ -40,7 +40,7 @@ class Stream:
         return self._buffer[0] if self._buffer else None
 
     def take(self) -> Published:
-        """What `head` gave."""
+        """The record that `head` returned."""
         return self._buffer.popleft()
 
     async def before(self, offset: int) -> list[Published]:
@@ -53,7 +53,7 @@ class Stream:
         return taken
 
     async def _fill(self) -> None:
-        """Markers of transactions take offsets without being records, so that the position may move without any."""
+        """Transaction markers take offsets without being records: the position may move without any record."""
         heard = time.monotonic()
         while not self._buffer and self._position < self._end:
             records = (await self._consumer.getmany(self._where, timeout_ms=POLL_MS)).get(self._where, ())
@@ -89,7 +89,7 @@ async def bounds(consumer: AIOKafkaConsumer, topic: str, partitions: Iterable[in
 
 
 def read_again(found: Published, partitions: int) -> Read:
-    """What a record of the commands topic says, as the processor reads it. Raises OperatorError when nobody can."""
+    """Decode a record of the commands topic as the processor does. Raises OperatorError for a newer schema."""
     record = Record(
         partition=found.partition,
         offset=found.offset,

@@ -1,4 +1,4 @@
-"""Decisions on an account whose events were never published, though those of later ones were.
+"""Decisions on an account whose events were not published although later ones were.
 
 A relay that has much to catch up publishes its partitions in parts, so that of an account whose allocations are on
 several partitions, decision 7 may be missing where decision 8 is there. What 8 found is known, so the command that 7
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from processor.domain.account import Account, AccountKey, Book, Movement, apply_decision
-from processor.domain.batch import Batch, Read, Tables
+from processor.domain.batch import Batch, LoadedRows, Read
 from processor.domain.machine import Allocation
 from processor.domain.policy import Judge
-from proof.checkpoint.file import Part, reading
+from proof.checkpoint.file import BlockKind, reading
 from proof.log.progress import Progress
 from schemas.commands import Command, Reserve
 from service.postgres import Connection
@@ -65,7 +65,7 @@ class Gaps:
 
     def _fits(self, batch: Batch, each: Read, gap: Gap) -> bool:
         """Whether a gap's last decision leaves what the one after it found; others may be in any order."""
-        trial = Batch(Tables(batch.watermarks, batch.states, {gap.account.key: gap.account}), self._judge)
+        trial = Batch(LoadedRows(batch.watermarks, batch.states, {gap.account.key: gap.account}), self._judge)
         try:
             trial.add(each)
         except ArithmeticError:
@@ -103,7 +103,7 @@ async def _load_accounts(connection: Connection, file: Path | None, progress: Pr
     async with connection.cursor().copy(_SQL["copy_account_before"]) as copy:
         with reading(file, progress) as checkpoint:
             for part, rows in checkpoint:
-                for row in rows if part is Part.ACCOUNTS else ():
+                for row in rows if part is BlockKind.ACCOUNTS else ():
                     await copy.write_row(row)
 
 

@@ -1,4 +1,4 @@
-"""One partition's rows again, up to its last event, by what its events say (decision 15).
+"""Rebuilds one partition's rows up to its last event, from the events (decision 15).
 
 An event has its decision's outcome and facts; a command without an event changed nothing. The machine is asked all the
 same: where it and the event do not agree, the events are not those of these commands, and nothing is written.

@@ -1,4 +1,4 @@
-"""Whether a rebuild may begin, and what stands when it does: nobody else writes, and nobody takes it for whole.
+"""Whether a rebuild may begin: nobody else writes, and nobody takes the tables for complete meanwhile.
 
 What says that a database is whole is its row in `log_identity`. A rebuild takes that away first and puts it there
 last, so that a processor that starts meanwhile, or after a rebuild was killed, refuses (decision 8).
@@ -27,7 +27,7 @@ _SQL: Final = statements("proof.log")
 
 
 @dataclass(frozen=True)
-class Tables:
+class TablesState:
     """What the tables are before a rebuild: `whole`, `begun` by an earlier rebuild, or neither, which is empty."""
 
     whole: bool
@@ -42,13 +42,13 @@ async def keep_others_away(connection: Connection) -> None:
         )
 
 
-async def look(connection: Connection) -> Tables:
+async def look(connection: Connection) -> TablesState:
     """Raises OperatorError when the rows are nobody's."""
     row = await (await connection.execute(_SQL["tables_filled"])).fetchone()
     whole, begun, filled = row or (False, False, False)
     if filled and not begun:
         raise OperatorError("the tables have rows and no watermarks: name an empty database, or a restored backup")
-    return Tables(whole, begun)
+    return TablesState(whole, begun)
 
 
 async def identify(settings: ServiceSettings, connection: Connection) -> LogIdentity:

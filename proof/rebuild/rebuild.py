@@ -1,4 +1,4 @@
-"""`allocations rebuild`: the tables anew, from commands and events (decision 15).
+"""`allocations rebuild`: fills the tables from commands and events (decision 15).
 
 1. keep everybody else away   2. with a checkpoint, an empty database gets its rows   3. each partition up to its last
 event: outcome and facts are the event's   4. what is behind the last events is decided again, in log order   5. only
@@ -110,7 +110,7 @@ async def _by_events(
     say: Report,
     progress: Progress,
 ) -> int:
-    """Fill each partition up to its last event; gives the number of commands."""
+    """Fill each partition up to its last event; returns the number of commands."""
     starts = {partition: mark.next_offset for partition, mark in (await watermarks(connection)).items()}
     missing = {each: (starts[each], beyond) for each, beyond in decided.items() if starts[each] < beyond}
     count = sum(beyond - start for start, beyond in missing.values())

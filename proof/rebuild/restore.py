@@ -1,4 +1,4 @@
-"""A checkpoint's rows into an empty database: all of them or none, and only if the log is the one they are from."""
+"""Loads a checkpoint's rows into an empty database, all or none, if the log is the checkpoint's."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from processor.postgres.rows import ALLOCATION_COLUMNS
-from proof.checkpoint.file import Checkpoint, Part, reading
+from proof.checkpoint.file import BlockKind, Checkpoint, reading
 from proof.log.progress import Progress
 from proof.log.snapshot import PATIENT
 from service.kafka import Consumers
@@ -49,11 +49,11 @@ async def _insert_watermarks(connection: Connection, checkpoint: Checkpoint) -> 
     )
 
 
-async def _insert(connection: Connection, part: Part, rows: list[Any]) -> None:
+async def _insert(connection: Connection, part: BlockKind, rows: list[Any]) -> None:
     """By the statement with which a processor saves a batch."""
-    if part is Part.ALLOCATIONS:
+    if part is BlockKind.ALLOCATIONS:
         found = {"new_allocations": [dict(zip(ALLOCATION_COLUMNS, row, strict=True)) for row in rows]}
-    elif part is Part.ACCOUNTS:
+    elif part is BlockKind.ACCOUNTS:
         found = {"new_accounts": [dict(zip(_ACCOUNT_COLUMNS, row, strict=True)) for row in rows]}
     else:
         found = {

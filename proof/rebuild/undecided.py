@@ -1,4 +1,4 @@
-"""Commands behind the last events: decided again, in log order, as a processor would (decision 15)."""
+"""Commands after the last events: decided again in log order, as a processor would (decision 15)."""
 
 import heapq
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -34,7 +34,7 @@ async def decide_rest(
     list_anew: Callable[[JournalRow], None],
     progress: Progress,
 ) -> tuple[int, list[str]]:
-    """Decide all that is left; gives the number of commands, and which gaps none of them fits in."""
+    """Decide all that is left; returns the number of commands, and which gaps none of them fits in."""
     marks = await watermarks(connection)
     where = {
         TopicPartition(settings.topics.commands, partition): marks[partition].next_offset

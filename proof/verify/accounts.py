@@ -1,4 +1,4 @@
-"""Accounts: every decision in the order of its sequence, on what the one before it left (decisions 5 and 6)."""
+"""Checks accounts: every decision in sequence order, on the balance that the one before left (decisions 5 and 6)."""
 
 import heapq
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _COLUMNS: Final = ("connection_id", "currency", "sequence", "available", "held")
 
 
 async def check_accounts(fold: Fold, snapshot: Snapshot, firsts: Mapping[int, int], report: Report) -> int:
-    """Facts, account rows, and the sums of the ledger from `firsts` on; gives the number of accounts."""
+    """Facts, account rows, and the sums of the ledger from `firsts` on; returns the number of accounts."""
     count = 0
     async for key, expected, row in aligned(folded(fold, report), snapshot.accounts()):
         count += 1

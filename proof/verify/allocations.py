@@ -1,4 +1,4 @@
-"""Allocation rows beside what the log makes of their ids."""
+"""Compares allocation rows with the states that follow from the log."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ _INSTANTS: Final = tuple(ALLOCATION_COLUMNS.index(name) for name in ("created_at
 
 
 async def check_allocations(fold: Fold, snapshot: Snapshot, report: Report, progress: Progress) -> int:
-    """Every column of every row; gives the number of ids."""
+    """Every column of every row; returns the number of ids."""
     count = 0
     progress.phase("allocations", fold.count())
     async for allocation_id, expected, row in aligned(fold.allocations(), snapshot.allocations()):

@@ -1,4 +1,4 @@
-"""The chain of hashes over one partition's journal, and heads of it that were noted elsewhere (decision 3)."""
+"""The hash chain over one partition's journal, and hashes of it that were kept elsewhere (decision 3)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -41,14 +41,14 @@ def read_heads(text: str) -> dict[int, Head]:
 
 
 def together(noted: Iterable[Mapping[int, Head]]) -> Heads:
-    """All that was noted, by partition."""
+    """All kept hashes, by partition."""
     noted = list(noted)
     partitions = {partition for heads in noted for partition in heads}
     return {partition: frozenset(heads[partition] for heads in noted if partition in heads) for partition in partitions}
 
 
 class Chain:
-    """Walks the rows of a partition in order; says where the chain breaks first, and which heads are not on it.
+    """Follows a partition's rows in order; reports where the chain first breaks, and kept hashes that are not on it.
 
     Of what is before `start` only the last hash is known.
     """

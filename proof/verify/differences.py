@@ -1,4 +1,4 @@
-"""What differs, in words: where, of which allocation, what was found and what follows from the log."""
+"""Differences as sentences: where, of which allocation, what was found and what was expected."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,10 +1,10 @@
-"""What follows from a part of the log, record by record, when each is decided again as it was decided."""
+"""The rows expected of consecutive records, by deciding each again with its recorded facts."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from processor.domain.batch import Batch, LedgerRow, Read, Tables, Watermark
+from processor.domain.batch import Batch, LedgerRow, LoadedRows, Read, Watermark
 from processor.domain.journal import JournalRow
 from processor.postgres.rows import dead_letter_row, ledger_row
 from proof.log.replay import Recorded, replay
@@ -24,7 +24,7 @@ class Expected:
     dead_letter: dict[str, Any] | None
 
 
-class Part:
+class LogSection:
     """Consecutive records of one partition, on the states that the fold has before them."""
 
     def __init__(self, fold: Fold, topic: str, partition: int, reads: Collection[Read]) -> None:
@@ -33,7 +33,7 @@ class Part:
         self._topic = topic
         self._partition = partition
         self._recorded = Recorded()
-        self._batch = Batch(Tables({}, fold.states(ids), {}), self._recorded)
+        self._batch = Batch(LoadedRows({}, fold.states(ids), {}), self._recorded)
         self._decisions: list[AccountDecision] = []
 
     def add(self, each: Read, facts: Facts | None, last: bytes) -> Expected:

@@ -1,4 +1,4 @@
-"""What follows from the log, kept on disk while it is worked out: memory does not grow with the log.
+"""The expected state while the log is folded, kept on disk: memory does not grow with the log.
 
 A SQLite database without a name: a file in the folder for temporary files that is gone when the process is, however it
 ends.
@@ -13,7 +13,7 @@ from typing import Any, Final
 from processor.domain.account import Account, AccountKey, Book, Movement
 from processor.domain.machine import State
 from processor.postgres.rows import ALLOCATION_COLUMNS, allocation_row, state_of
-from proof.checkpoint.file import Part
+from proof.checkpoint.file import BlockKind
 
 CACHE_KIB: Final = 65_536
 
@@ -57,12 +57,12 @@ class Fold:
     def close(self) -> None:
         self._database.close()
 
-    def begin_with(self, part: Part, rows: Iterable[Sequence[Any]]) -> None:
+    def begin_with(self, part: BlockKind, rows: Iterable[Sequence[Any]]) -> None:
         """Know some rows of a checkpoint before anything follows from the log."""
-        if part is Part.ALLOCATIONS:
+        if part is BlockKind.ALLOCATIONS:
             texts = ((row[0], json.dumps(row, separators=(",", ":"))) for row in rows)
             self._database.executemany("INSERT INTO allocation VALUES (?, ?)", texts)
-        elif part is Part.ACCOUNTS:
+        elif part is BlockKind.ACCOUNTS:
             self._database.executemany("INSERT INTO account VALUES (?, ?, ?, ?, ?)", rows)
 
     def states(self, allocation_ids: Iterable[str]) -> dict[str, State]:

@@ -1,4 +1,4 @@
-"""Two things in the same order, side by side by their keys."""
+"""Merge join of two sequences sorted by the same key."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar

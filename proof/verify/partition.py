@@ -1,4 +1,4 @@
-"""One partition of the log beside its journal, ledger, dead letters and publications, a part at a time."""
+"""Compares one partition of the log with its journal, ledger, dead letters and publications."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from proof.log.snapshot import Rows, Snapshot, StoredRow
 from proof.log.streams import TOGETHER_BYTES, Published, Stream, bytes_of, read_again
 from proof.verify.chain import Chain
 from proof.verify.differences import Difference, Report, columns_differ
-from proof.verify.expected import Expected, Part
+from proof.verify.expected import Expected, LogSection
 from proof.verify.fold import Fold
 from proof.verify.published import Publications
 from proof.verify.verdicts import verdict_problem
@@ -71,7 +71,7 @@ class PartitionCheck:
         reads = {record.offset: read_again(record, self._partitions) for record in records}
         events = await sources.events.before(beyond)
         dead_letters = await sources.dead_letters.before(beyond)
-        part = Part(self._fold, self._topics.commands, sources.partition, reads.values())
+        part = LogSection(self._fold, self._topics.commands, sources.partition, reads.values())
         for offset in range(first, beyond):
             expected = self._check_row(part, offset, reads.get(offset), rows, events.get(offset))
             if expected is not None:
@@ -80,9 +80,9 @@ class PartitionCheck:
         part.keep()
 
     def _check_row(
-        self, part: Part, offset: int, each: Read | None, rows: Rows, event: Published | None
+        self, part: LogSection, offset: int, each: Read | None, rows: Rows, event: Published | None
     ) -> Expected | None:
-        """The journal row and its place in the chain; gives what follows from the record, None when nothing does."""
+        """The journal row and its place in the chain; returns what follows from the record, None when nothing does."""
         stored, chain = rows.journal.get(offset), self._sources.chain
         expected = None
         if each is None:
@@ -97,7 +97,7 @@ class PartitionCheck:
         return expected
 
     def _decide_again(
-        self, part: Part, each: Read, stored: StoredRow | None, event: Published | None
+        self, part: LogSection, each: Read, stored: StoredRow | None, event: Published | None
     ) -> Expected | None:
         try:
             expected = part.add(each, recorded_facts(event, stored), self._sources.chain.last)

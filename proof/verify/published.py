@@ -1,4 +1,4 @@
-"""What the relay published of a partition, beside what it should have: once each, in journal order (decision 16)."""
+"""Checks what the relay published of a partition: each record once, in journal order (decision 16)."""
 
 import json
 from collections.abc import AsyncIterator, Mapping

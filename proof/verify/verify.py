@@ -1,9 +1,9 @@
-"""`allocations verify`: the tables as they are, beside what follows from the log (decision 15).
+"""`allocations verify`: compares the tables with what follows from the log (decision 15).
 
-Each partition's log is decided again in order, with the facts that were recorded; then every allocation and every
-account is compared with what that left. The order of the looks matters while others write: first a snapshot of the
-tables, then the ends of what was published, then the watermarks as they are by now, then the ends of the log, so that
-progress is never taken for a difference.
+Each partition's log is decided again in order, with the recorded facts; then every allocation and every account is
+compared with the result. The order of the reads matters while others write: first a snapshot of the tables, then the
+ends of what was published, then the current watermarks, then the ends of the log, so that progress is never taken for
+a difference.
 """
 
 from collections.abc import Mapping

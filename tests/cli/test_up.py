@@ -194,7 +194,7 @@ async def test_fewer_processors_than_before_have_all_partitions_at_once(up: Call
         bodies = [reserve_body(Kind.ALLOCATION) for _ in range(24)]
         replies = await asyncio.gather(*[bitgo.reserve(Kind.ALLOCATION, body) for body in bodies])
     assert [200] * 24 == [reply.status for reply in replies]
-    assert "assigned" in text_of(f"{description['data']}/logs/processor-0.log")
+    assert "partitions_assigned" in text_of(f"{description['data']}/logs/processor-0.log")
     process.send_signal(signal.SIGINT)
     assert await process.wait() == 0
 

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from processor.domain.batch import Batch, Record, Tables, Watermark, read, wanted
+from processor.domain.batch import Batch, LoadedRows, Record, Watermark, read, wanted
 from processor.domain.policy import PolicySettings
 from processor.postgres.rows import dead_letter_row
 from schemas.records import Headers
@@ -19,7 +19,7 @@ def through_the_batch(
     each = read(Record(partition, 7, recorded_at, key, value, headers), 8)
     asked = wanted([each])
     assert asked.partitions == {partition}
-    batch = Batch(Tables({partition: Watermark(7, bytes(32))}, {}, {}), OPEN)
+    batch = Batch(LoadedRows({partition: Watermark(7, bytes(32))}, {}, {}), OPEN)
     batch.add(each)
     [(row, digest)] = batch.journal
     assert len(digest) == 32

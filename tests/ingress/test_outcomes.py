@@ -73,9 +73,10 @@ def soon(seconds: float = 5) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-def announced(command_id: str, partition: int = 0, offset: int = PLACE.offset) -> list[Any]:
-    columns = [partition, offset, command_id, "an id", "allocation", "release", "refused", "not_found", "tombstone", 0]
-    return [*columns, *[None] * 9]
+def announced(command_id: str, partition: int = 0, offset: int = PLACE.offset) -> dict[str, Any]:
+    place = {"partition": partition, "offset": offset, "command_id": command_id, "allocation_id": "an id"}
+    asked = {"kind": "allocation", "verb": "release", "outcome": "refused", "reason": "not_found"}
+    return place | asked | {"status_after": "tombstone", "version_after": 0, "content": None}
 
 
 async def test_given_a_false_hint_then_it_waits_on_and_the_true_one_is_answered(
@@ -184,13 +185,15 @@ async def test_what_comes_with_a_notification_is_kept_for_who_expects_it_and_for
     [
         announced(MINE, partition=1),
         announced(MINE, offset=4),
-        [0, 5, MINE, [], {}, "reserve", "nonsense", *[7] * 12],
-        announced(MINE)[:11] + [7] * 8,
+        announced(MINE) | {"outcome": "nonsense"},
+        announced(MINE) | {"content": 7},
+        announced(MINE) | {"content": {"currency": "BTC"}},
+        {"command_id": MINE},
     ],
-    ids=["another partition", "another offset", "no outcome", "no content"],
+    ids=["another partition", "another offset", "no outcome", "no content", "half a content", "no more than an id"],
 )
 async def test_what_is_of_another_place_or_can_not_be_is_read_instead(
-    outcomes: Outcomes, tables: Tables, row: list[Any]
+    outcomes: Outcomes, tables: Tables, row: dict[str, Any]
 ) -> None:
     tables.row(MINE)
     tables.watermark(PLACE.offset + 1)

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from processor.apply import Applier
-from processor.domain.batch import Tables, Wanted
+from processor.domain.batch import LoadedRows, Wanted
 from processor.postgres import tables
 from service.postgres import Connection
 from tests.support.batches import Log, applier, opened, prepare
@@ -27,7 +27,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     load = tables.load
 
-    async def counted(connection: Connection, wanted: Wanted) -> Tables:
+    async def counted(connection: Connection, wanted: Wanted) -> LoadedRows:
         sizes.append(len(wanted.allocation_ids))
         return await load(connection, wanted)
 

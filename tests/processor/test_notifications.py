@@ -36,7 +36,9 @@ async def test_it_is_what_would_be_read(mine: Applier, connection: Connection, l
             await mine([log.append(command) for command in batch])
         notifications = [decode_notification(each.payload) async for each in listener.notifies(timeout=1)]
     announced = {
-        (row[0], row[1]): outcome_row(row[2:]) for notification in notifications for row in notification.outcomes
+        (row["partition"], row["offset"]): outcome_row(row)
+        for notification in notifications
+        for row in notification.outcomes
     }
     assert {command.command_id for command in commands} == {row.command_id for row in announced.values()}
     assert await read(connection, list(announced)) == announced
@@ -46,7 +48,7 @@ async def test_it_is_what_would_be_read(mine: Applier, connection: Connection, l
 async def read(connection: Connection, positions: list[tuple[int, int]]) -> dict[tuple[int, int], OutcomeRow]:
     asked = {"partitions": [each[0] for each in positions], "offsets": [each[1] for each in positions]}
     cursor = await connection.execute(statements("ingress.postgres")["outcomes"], asked)
-    return {(row[0], row[1]): outcome_row(row[4:]) for row in await cursor.fetchall()}
+    return {(row[0], row[1]): outcome_row(row[4], row[5]) for row in await cursor.fetchall()}
 
 
 async def test_what_was_parked_is_read(mine: Applier, log: Log, database_url: str) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from proof.checkpoint.file import (
     MAGIC,
+    BlockKind,
     Checkpoint,
     CheckpointWriter,
     Mark,
-    Part,
     check_whole,
     reading,
     writing,
@@ -29,10 +29,10 @@ CHECKPOINT = Checkpoint(
     states=2,
     marks={0: MARK, 1: NOTHING_YET},
 )
-ROWS: list[tuple[Part, Any]] = [
-    (Part.ALLOCATIONS, ["id", None, {"quantityForm": "string"}, "é\n"]),
-    (Part.ACCOUNTS, ["id", "BTC", 2**63 - 1, str(10**119), "0"]),
-    (Part.KEPT, {"journal": {}, "ledger": [], "dead_letter": None}),
+ROWS: list[tuple[BlockKind, Any]] = [
+    (BlockKind.ALLOCATIONS, ["id", None, {"quantityForm": "string"}, "é\n"]),
+    (BlockKind.ACCOUNTS, ["id", "BTC", 2**63 - 1, str(10**119), "0"]),
+    (BlockKind.KEPT, {"journal": {}, "ledger": [], "dead_letter": None}),
 ]
 
 
@@ -49,21 +49,21 @@ class Steps:
         self.done += steps
 
 
-def written(file: Path, rows: list[tuple[Part, Any]]) -> Path:
+def written(file: Path, rows: list[tuple[BlockKind, Any]]) -> Path:
     with writing(file, CHECKPOINT) as writer:
         for part, row in rows:
             writer.add(part, row)
     return file
 
 
-def read(file: Path) -> list[tuple[Part, Any]]:
+def read(file: Path) -> list[tuple[BlockKind, Any]]:
     with reading(file, Steps()) as checkpoint:
         assert CHECKPOINT == checkpoint.checkpoint
         return [(part, row) for part, rows in checkpoint for row in rows]
 
 
 @pytest.mark.parametrize("rows", [[], ROWS, ROWS[2:]], ids=str)
-def test_what_goes_in_comes_out(tmp_path: Path, rows: list[tuple[Part, Any]]) -> None:
+def test_what_goes_in_comes_out(tmp_path: Path, rows: list[tuple[BlockKind, Any]]) -> None:
     assert rows == read(written(tmp_path / "file", rows))
     assert [tmp_path / "file"] == list(tmp_path.iterdir())
 
@@ -75,7 +75,7 @@ def test_how_far_it_is_counts_allocations_and_accounts(tmp_path: Path) -> None:
 
 
 def test_many_rows_are_many_blocks(tmp_path: Path) -> None:
-    rows = [(Part.ALLOCATIONS, [f"{number}", "x" * 100_000]) for number in range(50)]
+    rows = [(BlockKind.ALLOCATIONS, [f"{number}", "x" * 100_000]) for number in range(50)]
     file = written(tmp_path / "file", rows)
     assert rows == read(file)
     with reading(file, Steps()) as checkpoint:

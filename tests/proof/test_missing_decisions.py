@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime
 
 from processor.domain.account import Account, AccountKey
-from processor.domain.batch import Batch, Read, Record, Tables, Watermark
+from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark
 from processor.domain.journal import FIRST_HASH
 from processor.domain.policy import PolicySettings
 from proof.rebuild.missing_decisions import Gap, Gaps
@@ -17,7 +17,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def decided(commands: list[Command]) -> tuple[Batch, dict[int, Account], dict[int, Account]]:
     """All of them decided in order, and by their offsets the accounts before and after."""
-    batch = Batch(Tables({0: Watermark(0, FIRST_HASH)}, {}, {}), PolicySettings())
+    batch = Batch(LoadedRows({0: Watermark(0, FIRST_HASH)}, {}, {}), PolicySettings())
     before, after = {}, {}
     for offset, command in enumerate(commands):
         accounts = dict(batch.accounts)
@@ -37,7 +37,7 @@ def test_what_fits_is_put_back_and_the_latest_stays() -> None:
     key: AccountKey = before[offset].key
     latest = whole.accounts[key]
     states = decided(commands[:offset])[0].states
-    batch = Batch(Tables({0: Watermark(offset, FIRST_HASH)}, states, {key: latest}), PolicySettings())
+    batch = Batch(LoadedRows({0: Watermark(offset, FIRST_HASH)}, states, {key: latest}), PolicySettings())
     gaps = Gaps({key: [Gap(before[offset], after[offset])]}, PolicySettings())
     gaps.add(batch, Read(Record(0, offset, NOON, None, None, []), commands[offset]))
     assert [] == list(gaps.unfilled())
@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_decided_on_the_latest_and_the_gap_is_named() -> No
     offset = next(each for each in before if after[each].available > before[each].available)
     found, then = before[offset], after[offset]
     states = decided(commands[:offset])[0].states
-    batch = Batch(Tables({0: Watermark(offset, FIRST_HASH)}, states, {found.key: then}), PolicySettings())
+    batch = Batch(LoadedRows({0: Watermark(offset, FIRST_HASH)}, states, {found.key: then}), PolicySettings())
     other = Account(*then.key, then.sequence, then.available + 1, then.held)
     gaps = Gaps({found.key: [Gap(found, other)]}, PolicySettings())
     gaps.add(batch, Read(Record(0, offset, NOON, None, None, []), commands[offset]))
@@ -80,7 +80,7 @@ def test_of_two_partitions_that_were_behind_each_gets_its_gap_back() -> None:
     first, second = pairs[len(pairs) // 2]
     states = decided(commands[:second])[0].states
     states[commands[first].allocation_id] = decided(commands[:first])[0].states.get(commands[first].allocation_id)
-    batch = Batch(Tables({0: Watermark(0, FIRST_HASH)}, states, {}), PolicySettings())
+    batch = Batch(LoadedRows({0: Watermark(0, FIRST_HASH)}, states, {}), PolicySettings())
     key = before[first].key
     latest = batch.accounts[key] = Account(*key, 10_000, 10_000, 10_000)
     gaps = Gaps({key: [Gap(before[first], after[first])]}, PolicySettings())
@@ -97,7 +97,7 @@ def test_a_partition_of_which_later_decisions_are_known_misses_none_here() -> No
     offset = next(each for each in before if after[each].available > before[each].available)
     found = before[offset]
     states = decided(commands[:offset])[0].states
-    batch = Batch(Tables({0: Watermark(offset, FIRST_HASH)}, states, {}), PolicySettings())
+    batch = Batch(LoadedRows({0: Watermark(offset, FIRST_HASH)}, states, {}), PolicySettings())
     latest = batch.accounts[found.key] = Account(*found.key, 10_000, 10_000, 10_000)
     gap = Gap(found, Account(*found.key, found.sequence + 2, 10_000, 10_000), frozenset({0}))
     Gaps({found.key: [gap]}, PolicySettings()).add(

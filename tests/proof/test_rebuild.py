@@ -110,7 +110,7 @@ async def test_it_waits_for_nobody_who_writes(system: System) -> None:
         await system.processor("processor-1")
         sending = asyncio.create_task(sent(system, 50))
         async with asyncio.timeout(20):
-            while "batch_waits" not in system.log("processor-1").read_text():
+            while "batch_retrying" not in system.log("processor-1").read_text():
                 await asyncio.sleep(0.1)
     await sending
     assert (await verify(system)).status == 0

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.notifications import (
-    COLUMNS,
     NOTIFICATION_MAX_BYTES,
     POSITIONS_MAX,
     decode_notification,
@@ -15,12 +14,12 @@ from schemas.notifications import (
 OFFSETS = st.dictionaries(st.integers(0, 999_999), st.integers(0, 2**62), min_size=1, max_size=3 * POSITIONS_MAX)
 CELL = st.none() | st.integers(0, 10**6) | st.text(max_size=250)
 ROWS = st.lists(
-    st.lists(CELL, min_size=COLUMNS, max_size=COLUMNS).map(lambda row: [*row[:2], "id", *row[3:]]), max_size=30
+    st.dictionaries(st.text(max_size=20), CELL, max_size=19).map(lambda row: row | {"command_id": "id"}), max_size=30
 )
 
 
 @given(OFFSETS, ROWS)
-def test_all_of_it_arrives_and_the_positions_last(next_offsets: dict[int, int], rows: list[list[object]]) -> None:
+def test_all_of_it_arrives_and_the_positions_last(next_offsets: dict[int, int], rows: list[dict[str, object]]) -> None:
     payloads = list(encode_notifications(next_offsets, rows))
     assert all(len(payload.encode()) <= NOTIFICATION_MAX_BYTES for payload in payloads)
     notifications = [decode_notification(payload) for payload in payloads]
@@ -32,8 +31,8 @@ def test_all_of_it_arrives_and_the_positions_last(next_offsets: dict[int, int], 
     assert all(notification.next_offsets and not notification.outcomes for notification in notifications[first + 1 :])
 
 
-def _row(text: str) -> list[str | None]:
-    return [None, None, "id", text, *[None] * (COLUMNS - 4)]
+def _row(text: str) -> dict[str, str]:
+    return {"command_id": "id", "reason": text}
 
 
 def test_one_command_is_one_notice() -> None:
@@ -54,7 +53,8 @@ def test_what_is_too_long_is_left_out() -> None:
         '{"next": {"1": null}, "outcomes": []}',
         '{"next": {}, "outcomes": [7]}',
         '{"next": {}, "outcomes": [[7]]}',
-        f'{{"next": {{}}, "outcomes": [[{",".join(["[]"] * COLUMNS)}]]}}',
+        '{"next": {}, "outcomes": [{}]}',
+        '{"next": {}, "outcomes": [{"command_id": 7}]}',
     ],
 )
 def test_what_is_no_notice(payload: str) -> None:

@@ -33,7 +33,7 @@ def content(file: Path) -> tuple[Source, list[Captured]]:
 
 
 def journal(system: System, rewriter: Rewriter | None = None) -> Counter[tuple[Any, ...]]:
-    """What became of each command, under the ids that a rewriter gives them."""
+    """What became of each command, under the ids that a rewriter returns them."""
     rename = rewriter.map if rewriter else str
     return Counter(
         (rename(command_id), rename(allocation_id), *rest)

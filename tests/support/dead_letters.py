@@ -33,7 +33,7 @@ def finish_of(command: Command, verb: Verb) -> Command:
 
 
 async def misplace(system: System, *commands: Command) -> list[tuple[int, int]]:
-    """Publish commands on the partition beside their key's, and wait until they are parked; gives their places."""
+    """Publish commands on the partition beside their key's, and wait until they are parked; returns their places."""
     places = []
     async with system.producer() as producer:
         for command in commands:

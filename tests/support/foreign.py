@@ -87,7 +87,7 @@ async def transaction(kafka: str, *, commit: bool) -> AsyncIterator[AIOKafkaProd
 
 
 async def leave_open(kafka: str, topic: str, partition: int, value: bytes) -> int:
-    """Write in a transaction that nobody ends before its timeout of a quarter of an hour; gives the offset."""
+    """Write in a transaction that nobody ends before its timeout of a quarter of an hour; returns the offset."""
     producer = await _begun(kafka)
     sent = await producer.send_and_wait(topic, value, b"key", partition)
     await producer._sender.close()  # without `stop`, which would end the transaction
@@ -116,7 +116,7 @@ async def add_nothing(producer: AIOKafkaProducer, topic: str, partition: int) ->
 
 
 async def append(kafka: str, topic: str, partition: int, raws: Sequence[bytes]) -> int:
-    """Append batches to a partition, one after the other; gives the first offset of the last."""
+    """Append batches to a partition, one after the other; returns the first offset of the last."""
     client = AIOKafkaClient(bootstrap_servers=kafka)
     await client.bootstrap()
     try:

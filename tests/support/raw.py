@@ -75,7 +75,7 @@ async def line_to(url: str) -> AsyncIterator[Line]:
 
 @asynccontextmanager
 async def crowd(url: str, count: int) -> AsyncIterator[int]:
-    """Hold `count` connections that say nothing; gives how many there are."""
+    """Hold `count` connections that say nothing; returns how many there are."""
     address = urlsplit(url)
     program = [sys.executable, "-m", "tests.support.raw", str(address.hostname), str(address.port), str(count)]
     process = await asyncio.create_subprocess_exec(*program, cwd=ROOT, stdin=PIPE, stdout=PIPE)

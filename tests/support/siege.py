@@ -72,7 +72,7 @@ async def besieged(
         async with bitgo:
             yield Besieged(system, bitgo)
         lines = system.log("ingress-0").read_text().splitlines()
-        assert [] == [line for line in lines if "Traceback" in line or '"failed"' in line]
+        assert [] == [line for line in lines if "Traceback" in line or '"request_failed"' in line]
 
 
 def status(answer: bytes) -> int:

@@ -64,7 +64,7 @@ class System:
         await self._start("processor", name, own | settings, wait=wait)
 
     async def ingress(self, name: str = "ingress-0", *, wait: bool = True, **settings: str) -> BitGo:
-        """Start an ingress; gives a BitGo that calls it (to be entered)."""
+        """Start an ingress; returns a BitGo that calls it (to be entered)."""
         private, public = development_key(self.folder)
         _, known = operator_token(self.folder)
         port = free_port()
@@ -129,7 +129,7 @@ class System:
         }
 
     def kill(self, name: str) -> int:
-        """SIGKILL; gives the pid that was killed."""
+        """SIGKILL; returns the pid that was killed."""
         pid = self.supervisor.pids()[name]
         self.supervisor.signal(name, signal.SIGKILL)
         return pid

@@ -126,7 +126,8 @@ async def test_given_a_forged_outcome_then_it_must_name_a_command_that_nobody_ha
     """Even on our channel: what names another command or another place is not answered from."""
     await system.processor()
     async with await system.ingress() as bitgo:
-        forged = [0, 0, str(uuid.uuid4()), str(uuid.uuid4()), "allocation", "clear", "applied", *[None] * 12]
+        ids = {"command_id": str(uuid.uuid4()), "allocation_id": str(uuid.uuid4())}
+        forged = {"partition": 0, "offset": 0, "kind": "allocation", "verb": "clear", "outcome": "applied"} | ids
         document = psycopg.types.json.Jsonb({"next": {}, "outcomes": [forged]})
         with psycopg.connect(system.database_url, autocommit=True) as connection:
             connection.execute("SELECT pg_notify(%s, %s::jsonb::text)", (our_channel(system), document))

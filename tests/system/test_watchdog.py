@@ -32,7 +32,7 @@ async def test_a_processor_that_makes_no_progress_is_restarted_and_goes_on(syste
     assert (200, "reserved", "1") == (reply.status, reply.body["status"], reply.headers["Allocation-Version"])
     log = system.log("processor-0").read_text()
     assert "no progress for" in log
-    assert "batch_waits" in log
+    assert "batch_retrying" in log
     assert [{"available": 2, "held": 3}] == system.rows("SELECT available, held FROM account")
 
 

@@ -1,7 +1,3 @@
-SELECT
-    allocation_id::text, kind, status, version, currency, quantity::text, client_id::text, connection_id::text,
-    partners_connection_id, partner_allocation_id, partner_client_id, edition, rejection_reason,
-    client_external_id, initiated_by, notes, evaluation_id, pending_approval_id, policy_result, decided_by::text,
-    created_at, updated_at
-FROM allocation
+SELECT to_jsonb(a) || jsonb_build_object('quantity', a.quantity::text)
+FROM allocation a
 WHERE allocation_id = ANY(%(allocation_ids)s::uuid[]) AND version > 0

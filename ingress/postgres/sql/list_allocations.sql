@@ -1,8 +1,4 @@
-SELECT
-    allocation_id::text, kind, status, version, currency, quantity::text, client_id::text, connection_id::text,
-    partners_connection_id, partner_allocation_id, partner_client_id, edition, rejection_reason,
-    client_external_id, initiated_by, notes, evaluation_id, pending_approval_id, policy_result, decided_by::text,
-    created_at, updated_at
+SELECT to_jsonb(allocation) || jsonb_build_object('quantity', quantity::text)
 FROM allocation
 WHERE version > 0
     AND (%(allocation_ids)s::uuid[] IS NULL OR allocation_id = ANY(%(allocation_ids)s::uuid[]))

@@ -81,7 +81,7 @@ async def join_and_leave(stage: Stage, random: Random) -> float:
         log = stage.disk.folder / "logs" / f"{name}.log"
         with suppress(TimeoutError):
             async with asyncio.timeout(JOIN_SECONDS):
-                while '"assigned"' not in await asyncio.to_thread(_text, log):
+                while '"partitions_assigned"' not in await asyncio.to_thread(_text, log):
                     await asyncio.sleep(0.1)
         await asyncio.sleep(random.uniform(0.5, 2))
         if random.random() < 0.5:

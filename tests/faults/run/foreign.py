@@ -13,7 +13,6 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.notifications import COLUMNS
 from schemas.records import encode_command, key_of
 from schemas.topics import Topics, partition_of
 from tests.checker.dead_letters import FOREIGN_HEADER
@@ -160,8 +159,9 @@ def _lies(random: Random, partitions: int) -> Iterator[str]:
         yield _notice(dict.fromkeys(range(partitions), random.randrange(10**9, 10**18)))
         yield _notice(dict.fromkeys(range(partitions), random.randrange(-(10**6), 2)))
         yield _notice({random.randrange(10**9): 10**30, -1: 5})
-        yield _notice({}, [[random.randrange(partitions), 0, str(uuid.uuid4()), *[None] * (COLUMNS - 3)]])
-        yield _notice({0: 1}, [[{}, [], "", *[random.random()] * (COLUMNS - 3)]])
+        place = {"partition": random.randrange(partitions), "offset": 0}
+        yield _notice({}, [place | {"command_id": str(uuid.uuid4()), "outcome": "applied", "content": None}])
+        yield _notice({0: 1}, [{"partition": {}, "offset": [], "command_id": "", "content": random.random()}])
         yield random.choice(
             ["", "{", "null", "[]", "{}", '{"next":[],"outcomes":{}}', '{"next":{"x":"y"}}', "\u00e9" * 9]
         )

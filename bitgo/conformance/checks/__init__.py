@@ -1,0 +1,1 @@
+"""One file for each subject; `catalogue` puts them in the order of the report."""

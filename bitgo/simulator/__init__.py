@@ -1,0 +1,1 @@
+"""BitGo on a desk: a caller, a server and their common ledger."""

@@ -1,0 +1,49 @@
+"""Our own service passes every check, under all four combinations of the `…_after_final` settings."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.words import AfterFinal
+from tests.conformance.conftest import Product, check
+from tests.support.system import ENTERPRISE
+
+CONFLICT, REISSUE = AfterFinal.CONFLICT, AfterFinal.REISSUE
+TOLD = ("--enterprise-id", ENTERPRISE, "--rejects", f"LIMITED:{10**16}", "--unpublished")
+
+
+@pytest.mark.parametrize(
+    ("allocations", "deallocations", "edition"),
+    [
+        (CONFLICT, CONFLICT, "seed"),
+        (CONFLICT, REISSUE, "seed"),
+        (REISSUE, CONFLICT, "later"),
+        (REISSUE, REISSUE, "later"),
+    ],
+)
+async def test_every_check_passes(
+    product: Product, tmp_path: Path, edition: str, allocations: AfterFinal, deallocations: AfterFinal
+) -> None:
+    settings = ("--allocations-after-final", allocations, "--deallocations-after-final", deallocations)
+    url = product.urls[allocations, deallocations]
+    checked = await check(url, product.key, tmp_path, *TOLD, *settings, "--edition", edition)
+    assert {} == checked.failures()
+    assert 0 == checked.ran.status
+    expected = {f"connection-{number:02}" for number in range(1, 5)}
+    for kind, setting in (("a", allocations), ("d", deallocations)):
+        if setting is CONFLICT:
+            expected |= {f"repeat-09{kind}"} | ({"balance-13"} if kind == "d" else set())
+    assert expected == checked.ids("skipped")
+
+
+async def test_every_check_passes_where_rejections_travel_as_422(product: Product, tmp_path: Path) -> None:
+    checked = await check(product.rejecting_as_422, product.key, tmp_path, *TOLD, "--rejected-as", "422")
+    assert {} == checked.failures()
+
+
+async def test_the_wrong_setting_is_found_in_its_cells(product: Product, tmp_path: Path) -> None:
+    """What the kit is told about `…_after_final` is what it checks."""
+    url = product.urls[CONFLICT, REISSUE]
+    checked = await check(url, product.key, tmp_path, *TOLD, "--only", "table", "--allocations-after-final", "reissue")
+    assert {"table-10a", "table-13a"} == set(checked.failures())
+    assert 1 == checked.ran.status
