@@ -25,9 +25,9 @@ from bench.stack import Shape, running
 from bench.tables import table
 from bench.worker import Worker, worker
 
-PAIRS: Final = 300
-WARM_UP_PAIRS: Final = 1000
-IDLE_SECONDS: Final = 5.0
+PAIRS: Final = 200
+WARM_UP_PAIRS: Final = 500
+IDLE_SECONDS: Final = 3.0
 ATTACH_SECONDS: Final = 1.0
 SHOWN: Final = 6
 WAKE_UPS: Final = "wake-ups"
