@@ -9,6 +9,7 @@ import click
 
 from bench.figures import ratios
 from bench.peers import restate_stack
+from bench.peers.install import SkippedError, installed
 from bench.progress import progress
 from bench.samples import Sample, Samples, Subject, figure, rounds
 from bench.stack import Shape, running
@@ -23,6 +24,11 @@ from bench.worker import worker
 def peers(*, levels: str, count: int, seconds: float) -> None:
     """Compare the product with Restate: a fresh token per request for the product, none for Restate."""
     numbers = [int(level) for level in levels.split(",")]
+    try:
+        installed()
+    except SkippedError as reason:
+        click.echo(f"skipped: {reason}")
+        return
     click.echo(render(asyncio.run(_compare(numbers, count, seconds)), numbers))
 
 

@@ -19,21 +19,25 @@ NPM_FILES: Final = (HERE / "package.json", HERE / "package-lock.json")
 SECONDS: Final = 300
 
 
+class SkippedError(BenchError):
+    """There is nothing to compare with here; the sentence says why."""
+
+
 def installed() -> Path:
-    """The folder with both; made at the first call. Raises BenchError with the reason why it can not be."""
+    """The folder with both; made at the first call. Raises SkippedError where it can not be."""
     locks = b"".join(file.read_bytes() for file in (PYTHON_LOCK, *NPM_FILES))
     folder = cache_folder() / f"peers-{hashlib.sha256(locks).hexdigest()[:16]}"
     done = folder / "done"
     if not done.exists():
         npm = shutil.which("npm")
         if npm is None:
-            raise BenchError("skipped: npm is missing, and Restate's server comes from there")
+            raise SkippedError("npm is missing, and Restate's server comes from there")
         click.echo("installing Restate's server and Python SDK, which takes a minute", err=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for file in NPM_FILES:
             shutil.copy(file, folder)
-        _run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder))
+        _run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0", "--prefix", str(folder))
         _run(sys.executable, "-m", "venv", str(folder / "venv"))
         pip = (str(folder / "venv" / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check")
         _run(*pip, "--quiet", "--no-deps", "--require-hashes", "-r", str(PYTHON_LOCK))
@@ -45,7 +49,7 @@ def server(folder: Path) -> Path:
     """The program itself, not the script that npm starts it by."""
     found = list(folder.glob("node_modules/@restatedev/restate-server-*/bin/restate-server"))
     if not found:
-        raise BenchError("skipped: there is no server of Restate's for this machine")
+        raise SkippedError("there is no server of Restate's for this machine")
     return found[0]
 
 
@@ -53,6 +57,6 @@ def _run(*arguments: str) -> None:
     try:
         subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=SECONDS)  # noqa: S603 - our own words
     except subprocess.CalledProcessError as error:
-        raise BenchError(f"skipped: {arguments[0]} failed: {error.stderr.strip()[-400:]}") from error
+        raise SkippedError(f"{arguments[0]} failed: {error.stderr.strip()[-400:]}") from error
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"skipped: {arguments[0]} was not done in {SECONDS} s; is there a network?") from error
+        raise SkippedError(f"{arguments[0]} was not done in {SECONDS} s; is there a network?") from error
