@@ -15,7 +15,7 @@ def migrate(postgres: str) -> None:
     from service.migrations import migrate as apply  # noqa: PLC0415
 
     with errors_said():
-        applied = apply(postgres)
+        applied = apply(settings_of(postgres=postgres).postgres_address)
         click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply: the database is up to date")
 
 

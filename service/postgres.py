@@ -66,13 +66,11 @@ _CLIENT_LIMITS: Final[dict[str, Any]] = {
 
 def conninfo(settings: ServiceSettings, application_name: str, limits: Mapping[str, str] = SERVER_LIMITS) -> str:
     """The connection string of one of our connections. `limits` are its settings on the server."""
-    url = settings.postgres_url.get_secret_value()
-    given = conninfo_to_dict(url)
+    address = settings.postgres_address
     options = " ".join(f"-c {name}={value}" for name, value in limits.items())
-    if earlier := given.get("options"):
+    if earlier := conninfo_to_dict(address).get("options"):
         options = f"{earlier} {options}"
-    sslmode = {"sslmode": settings.postgres_sslmode} if settings.postgres_sslmode else {}
-    return make_conninfo(url, application_name=application_name, options=options, **_CLIENT_LIMITS, **sslmode)
+    return make_conninfo(address, application_name=application_name, options=options, **_CLIENT_LIMITS)
 
 
 async def connect(

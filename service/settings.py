@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+from psycopg.conninfo import make_conninfo
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -37,7 +38,10 @@ class ServiceSettings(BaseSettings):
     kafka_ssl_certificate_file: Path | None = Field(None, description="our certificate, when the brokers ask for one")
     kafka_ssl_key_file: Path | None = Field(None, description="the key of our certificate")
     topic_prefix: TopicPrefix = Field("", description="put before every topic's name")
-    postgres_url: SecretStr = Field(description="postgresql://user:password@host:port/database, Postgres 17 or later")
+    postgres_url: SecretStr = Field(
+        description="postgresql://user:password@host:port/database, of several hosts too, or libpq's `host=… user=…`; "
+        "Postgres 17 or later"
+    )
     postgres_sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
         None, description="libpq's sslmode; unset: as the URL says"
     )
@@ -55,6 +59,12 @@ class ServiceSettings(BaseSettings):
     def _address(cls, value: SecretStr) -> SecretStr:
         check_postgres_address(value.get_secret_value())
         return value
+
+    @property
+    def postgres_address(self) -> str:
+        """The address of the database as libpq takes it, with the setting's sslmode: a secret."""
+        address = self.postgres_url.get_secret_value()
+        return make_conninfo(address, sslmode=self.postgres_sslmode) if self.postgres_sslmode else address
 
     @property
     def topics(self) -> Topics:
