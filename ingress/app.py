@@ -53,7 +53,9 @@ async def run(settings: IngressSettings) -> None:
     signatures = _signatures(settings)
     stop = stop_requested()
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(health_port(settings, health))
+        url = await unless(stop, stack.enter_async_context(health_port(settings, health)))
+        if url is None:
+            return
         _log.info("started", metrics=url)
         publisher_stack = await stack.enter_async_context(AsyncExitStack())
         identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
@@ -142,7 +144,8 @@ async def _answer(
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         followers = [tasks.create_task(each) for each in background]
-        async with listening(app, settings):
+        async with AsyncExitStack() as door:
+            await unless(stop, door.enter_async_context(listening(app, settings)))
             health.well("port")
             await stop
         for follower in followers:

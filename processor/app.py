@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import AsyncExitStack
 from typing import Final
 
 from processor.apply import Applier
@@ -31,7 +32,10 @@ async def run(settings: ProcessorSettings) -> None:
     health = Health()
     health.problem("start", "the checks before the first record are not done")
     stop = stop_requested()
-    async with health_port(settings, health) as url:
+    async with AsyncExitStack() as stack:
+        url = await unless(stop, stack.enter_async_context(health_port(settings, health)))
+        if url is None:
+            return
         _log.info("started", metrics=url, instance_id=settings.instance_id)
         identity = await unless(stop, when_possible(lambda: check_start(settings, claim=True), health, "start"))
         if identity is not None:

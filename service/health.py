@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
+from service.ports import when_free
 from service.settings import ServiceSettings
 
 _READY = Gauge("allocations_ready", "1 when /readyz answers 200")
@@ -63,10 +64,19 @@ async def health_port(settings: ServiceSettings, health: Health) -> AsyncIterato
     app.router.add_get("/metrics", _metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
+    where = f"metrics port {settings.metrics_port} of {settings.metrics_host}"
     try:
-        await site.start()
+        await when_free(lambda: _listen(runner, settings), where, "Set …_METRICS_HOST and …_METRICS_PORT to a free one")
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: ServiceSettings) -> None:
+    site = web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
+    try:
+        await site.start()
+    except OSError:
+        await site.stop()
+        raise

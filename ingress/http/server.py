@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web, web_response
@@ -23,6 +24,7 @@ from ingress.http.problems import ProblemError
 from ingress.settings import IngressSettings
 from service.errors import OperatorError
 from service.logs import logger
+from service.ports import refused, when_free
 
 HEADER_MAX_BYTES: Final = 16 * 1024
 HEADERS_MAX: Final = 128
@@ -33,6 +35,7 @@ OTHER_FILES: Final = 256
 FINISH_MARGIN_SECONDS: Final = 2.0
 """A stopping process waits this much longer for requests in flight than a request may take."""
 SOFTWARE: Final = "allocations"
+_REMEDY: Final = "Set INGRESS_HOST and INGRESS_PORT to what this machine has free"
 
 _log = logger("ingress")
 
@@ -133,12 +136,22 @@ def check_plaintext(settings: IngressSettings) -> None:
     """Raises OperatorError when others than this machine would be spoken to without TLS (contract, section 4)."""
     if settings.tls_certificate_file is not None or settings.allow_plaintext:
         return
-    if open_to_others := [each for each in _hosts(settings) if not _is_loopback(each)]:
+    try:
+        hosts = _hosts(settings)
+    except OSError as error:
+        raise refused(_where(settings), error, _REMEDY) from error
+    if open_to_others := [each for each in hosts if not _is_loopback(each)]:
         raise OperatorError(
             f"without TLS this process may not listen on {open_to_others[0]}, which other machines reach: set "
             "INGRESS_TLS_CERTIFICATE_FILE and INGRESS_TLS_KEY_FILE, listen on 127.0.0.1, or, only where TLS ends in "
             "front of it, set INGRESS_ALLOW_PLAINTEXT=true"
         )
+
+
+def _where(settings: IngressSettings) -> str:
+    if settings.listen_fd is not None:
+        return f"the inherited socket {settings.listen_fd}"
+    return f"port {settings.port} of {settings.host or 'every address'}"
 
 
 def _hosts(settings: IngressSettings) -> list[str]:
@@ -163,14 +176,15 @@ async def listening(app: web.Application, settings: IngressSettings) -> AsyncIte
     tls = _tls(settings)
     runner = _Runner(app, settings)
     await runner.setup()
-    assert runner.server is not None  # noqa: S101 - set up a line above
-    server = await asyncio.get_running_loop().create_server(
+    listen = partial(
+        asyncio.get_running_loop().create_server,
         runner.server,
         **_address(settings),
         backlog=BACKLOG,
         ssl=tls,
         ssl_handshake_timeout=settings.receive_seconds if tls else None,
     )
+    server = await when_free(listen, _where(settings), _REMEDY)
     try:
         for each in server.sockets:
             _cut_off_who_does_not_read(each, settings.idle_seconds)
