@@ -11,7 +11,8 @@ from aiohttp import web
 from ingress import app_keys
 from ingress.auth.access import Access
 from ingress.auth.operators import load_operator_tokens
-from ingress.auth.signatures import Signatures, load_public_keys
+from ingress.auth.public_keys import load_public_keys
+from ingress.auth.signatures import Signatures
 from ingress.auth.token_replay import PRUNING, TokenReplay
 from ingress.http.middleware import answer_and_log
 from ingress.http.requests import RECEIVE_SECONDS, Slots
