@@ -133,7 +133,7 @@ def _add_views(app: web.Application, settings: IngressSettings, health: Health) 
     app[RECEIVE_SECONDS] = settings.receive_seconds
     add_routes(app, settings)
     app.router.add_get("/livez", health.livez)
-    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/readyz", health.readyz_for_callers)
 
 
 async def _answer(

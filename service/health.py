@@ -50,6 +50,15 @@ class Health:
             document["degraded"] = self._degraded
         return web.json_response(document | self.notes, status=503 if self._problems else 200)
 
+    async def readyz_for_callers(self, _request: web.Request) -> web.Response:
+        """The names of the parts: the words have hosts, ports and users of servers, which are no caller's business."""
+        document: dict[str, Any] = {"status": "not ready" if self._problems else "ready"}
+        if self._problems:
+            document["problems"] = list(self._problems)
+        if self._degraded:
+            document["degraded"] = list(self._degraded)
+        return web.json_response(document, status=503 if self._problems else 200)
+
 
 async def _metrics(_request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
