@@ -146,8 +146,11 @@ async def _answer(
     async with asyncio.TaskGroup() as tasks:
         followers = [tasks.create_task(each) for each in background]
         async with AsyncExitStack() as door:
-            await unless(stop, door.enter_async_context(listening(app, settings)))
-            health.well("port")
-            await stop
+            if keep_alive := await unless(stop, door.enter_async_context(listening(app, settings))):
+                health.well("port")
+                await stop
+                health.problem("stopping", "this process was asked to stop: send no more requests")
+                keep_alive.is_leaving = True
+                await asyncio.sleep(settings.drain_seconds)
         for follower in followers:
             follower.cancel()

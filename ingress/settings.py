@@ -62,6 +62,13 @@ class IngressSettings(ServiceSettings):
     idle_seconds: float = Field(
         75.0, gt=0, le=3600, description="how long a connection may be without a request, or an answer unread"
     )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description="at a stop, how long it answers on while `/readyz` says 503 and answers close their connections: "
+        "behind a balancer, longer than that takes to notice",
+    )
     requests_in_flight_max: int = Field(1000, ge=1, description="above it: 503 overloaded")
     lag_max_records: int = Field(
         10_000, ge=1, description="lag of a partition above which its writes get 503 overloaded"

@@ -20,6 +20,8 @@ from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ingress import metrics
+from ingress.http.keep_alive import KeepAlive
+from ingress.http.middleware import answer_and_log
 from ingress.http.problems import ProblemError
 from ingress.settings import IngressSettings
 from service.errors import OperatorError
@@ -107,6 +109,18 @@ def _close_if_silent(handler: web.RequestHandler) -> None:
         handler.force_close()
 
 
+async def _refuse_expectation(_request: web.Request) -> web.StreamResponse:
+    raise ProblemError(417, "unknown_expectation", "of Expect, only 100-continue is known")
+
+
+async def _handled(app: web.Application, request: web.Request) -> web.StreamResponse:
+    """Answer, log and count what aiohttp refuses for its Expect, before any middleware, as everything else."""
+    try:
+        return await app._handle(request)  # noqa: SLF001 - what aiohttp's own runner gives to its server
+    except web.HTTPExpectationFailed:
+        return await answer_and_log(request, _refuse_expectation)
+
+
 class _Runner(web.AppRunner):
     def __init__(self, app: web.Application, settings: IngressSettings) -> None:
         super().__init__(
@@ -126,7 +140,7 @@ class _Runner(web.AppRunner):
         theirs = await super()._make_server()
         return _Connections(
             self._settings,
-            theirs.request_handler,
+            partial(_handled, self.app),
             request_factory=theirs.request_factory,
             **theirs._kwargs,  # noqa: SLF001 - what `Application` adds to ours
         )
@@ -169,11 +183,13 @@ def _is_loopback(host: str) -> bool:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[None]:
+async def listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[KeepAlive]:
     """Accept requests; at exit stop accepting and finish those in flight."""
     _make_room(settings.connections_max)
     web_response.SERVER_SOFTWARE = SOFTWARE  # type: ignore[attr-defined]
     tls = _tls(settings)
+    keep_alive = KeepAlive(settings.idle_seconds)
+    app.on_response_prepare.append(keep_alive.announce)
     runner = _Runner(app, settings)
     await runner.setup()
     listen = partial(
@@ -189,7 +205,7 @@ async def listening(app: web.Application, settings: IngressSettings) -> AsyncIte
         for each in server.sockets:
             _cut_off_who_does_not_read(each, settings.idle_seconds)
         _log.info("listening", addresses=[str(each.getsockname()) for each in server.sockets])
-        yield
+        yield keep_alive
     finally:
         server.close()
         await runner.cleanup()
