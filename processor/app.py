@@ -21,7 +21,7 @@ from service.errors import OperatorError
 from service.health import Health, health_port
 from service.log_checks import LogIdentity
 from service.logs import logger
-from service.process import stop_requested, unless
+from service.process import reload_requested, stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
 STOP_SECONDS: Final = 5.0
@@ -34,6 +34,7 @@ async def run(settings: ProcessorSettings) -> None:
     health = Health()
     health.problem("start", "the checks before the first record are not done")
     stop = stop_requested()
+    reload_requested()  # its files are read at every connection: there is nothing to do
     async with AsyncExitStack() as stack:
         url = await unless(stop, stack.enter_async_context(health_port(settings, health)))
         if url is None:

@@ -48,6 +48,9 @@ class ServiceSettings(BaseSettings):
     postgres_sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
         None, description="libpq's sslmode; unset: as the URL says"
     )
+    postgres_password_file: Path | None = Field(
+        None, description="file with the database's password, read at every connection; instead of one in the URL"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics")
     metrics_port: Port = Field(0, description="port of /livez, /readyz and /metrics; 0: any free port")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -87,9 +90,14 @@ class ServiceSettings(BaseSettings):
 
     @property
     def postgres_address(self) -> str:
-        """The address of the database as libpq takes it, with the setting's sslmode: a secret."""
-        address = self.postgres_url.get_secret_value()
-        return make_conninfo(address, sslmode=self.postgres_sslmode) if self.postgres_sslmode else address
+        """The address of the database as libpq takes it, with the settings' password and sslmode: a secret.
+
+        Raises OSError while there is no password file.
+        """
+        given: dict[str, str] = {"sslmode": self.postgres_sslmode} if self.postgres_sslmode else {}
+        if self.postgres_password_file:
+            given["password"] = self.postgres_password_file.read_text(errors="replace").rstrip("\r\n")
+        return make_conninfo(self.postgres_url.get_secret_value(), **given)
 
     @property
     def topics(self) -> Topics:

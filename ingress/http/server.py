@@ -10,7 +10,6 @@ import ipaddress
 import os
 import resource
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +22,7 @@ from ingress import metrics
 from ingress.http.keep_alive import KeepAlive
 from ingress.http.middleware import answer_and_log
 from ingress.http.problems import ProblemError
+from ingress.http.tls import Certificate
 from ingress.settings import IngressSettings
 from service.errors import OperatorError
 from service.logs import logger
@@ -183,11 +183,12 @@ def _is_loopback(host: str) -> bool:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[KeepAlive]:
+async def listening(
+    app: web.Application, settings: IngressSettings, certificate: Certificate | None
+) -> AsyncIterator[KeepAlive]:
     """Accept requests; at exit stop accepting and finish those in flight."""
     _make_room(settings.connections_max)
     web_response.SERVER_SOFTWARE = SOFTWARE  # type: ignore[attr-defined]
-    tls = _tls(settings)
     keep_alive = KeepAlive(settings.idle_seconds)
     app.on_response_prepare.append(keep_alive.announce)
     runner = _Runner(app, settings)
@@ -197,8 +198,8 @@ async def listening(app: web.Application, settings: IngressSettings) -> AsyncIte
         runner.server,
         **_address(settings),
         backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=settings.receive_seconds if tls else None,
+        ssl=certificate.context if certificate else None,
+        ssl_handshake_timeout=settings.receive_seconds if certificate else None,
     )
     server = await when_free(listen, _where(settings), _REMEDY)
     try:
@@ -234,14 +235,3 @@ def _make_room(connections: int) -> None:
                 "(`ulimit -Hn`, LimitNOFILE) or lower INGRESS_CONNECTIONS_MAX"
             )
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-def _tls(settings: IngressSettings) -> ssl.SSLContext | None:
-    if settings.tls_certificate_file is None:
-        return None
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        tls.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise OperatorError(f"the TLS certificate or its key can not be loaded: {error}") from error
-    return tls
