@@ -11,7 +11,8 @@ SOURCES := schemas service ingress processor bitgo replay proof local cli bench 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test test-fast faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare docs audit lock format clean
+.PHONY: help demo test test-fast faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
+	bench-counts bench-peers docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,6 +70,12 @@ bench-docs: $(VENV)/.bench ## put the results of the last measurements into docs
 bench-compare: $(VENV)/.local ## two source trees side by side (BASE=<git ref or folder>, HEAD=., ARGS="--levels 8")
 	@$(BIN)/python -m bench compare --base "$(BASE)" --head "$(or $(HEAD),.)" $(ARGS)
 
+bench-counts: $(VENV)/.local ## system calls and wake-ups of a command with one client, beside the floor (needs strace)
+	@$(BIN)/python -m bench counts $(ARGS)
+
+bench-peers: $(VENV)/.local ## the product beside Restate, in turns; its server comes from npm (ARGS="--levels 1,8")
+	@$(BIN)/python -m bench peers $(ARGS)
+
 docs: $(VENV)/.dev ## write what in README.md and docs/ is made from the code
 	@$(BIN)/python docs/generate.py
 
@@ -87,6 +94,8 @@ lock: $(VENV)/.dev ## resolve the dependencies again, with hashes
 		--python-version 3.11 --custom-compile-command 'make lock' --group build -c requirements/dev.txt -o requirements/build.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 		--python-version 3.11 --custom-compile-command 'make lock' --group bench -c requirements/dev.txt -o requirements/bench.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--python-version 3.11 --custom-compile-command 'make lock' --group peers -o requirements/peers.txt
 
 clean: ## remove the virtual environment and the caches (not the data folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz

@@ -6,8 +6,10 @@ its body.
 
 import asyncio
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 from urllib.parse import urlsplit
+
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ def parse(received: bytes) -> Answer | None:
     head, end, body = received.partition(b"\r\n\r\n")
     if not end:
         return None
+    if header(head, b"transfer-encoding") == b"chunked":
+        return Answer(int(head[9:12]), head, body) if body.endswith(_LAST_CHUNK) else None
     length = int(header(head, b"content-length") or 0)
     return Answer(int(head[9:12]), head, body) if len(body) >= length else None
 

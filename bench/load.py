@@ -30,7 +30,7 @@ class Timings:
     trace: list[tuple[str, float, float]] | None = None
 
     def document(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"wrong": dict(self.wrong)}  # asdict would count the pairs of a Counter
 
 
 async def closed_loop(url: str, pairs: Sequence[Pair], clients: int, *, trace: bool = False) -> Timings:

@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import StrMethodFormatter
 
 from bench.samples import Sample, figure, load
+from bench.tables import LATENCIES
 
 SIZE: Final = (11, 4.2)
 
@@ -32,7 +33,7 @@ def _closed(part: dict[str, Any]) -> None:
     _, (rates, latencies) = plt.subplots(1, 2, figsize=SIZE)
     for name, levels in found.items():
         _curve(rates, levels, "pairs_per_second", name)
-    for latency in ("reserve_p50", "reserve_p99", "clear_p50", "clear_p99"):
+    for latency in LATENCIES:
         _curve(latencies, found["product"], latency, latency.replace("_", " "))
     _label(rates, "clients", "pairs of reserve and clear per second")
     _label(latencies, "clients", "milliseconds, product")

@@ -4,6 +4,7 @@ A descendant that ended is counted by the one who waited for it, so that a diffe
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ _PARENT: Final = 1
 _TIMES: Final = slice(11, 15)  # user and system time, its own and of children that it waited for
 _STARTED: Final = 19
 _RESIDENT: Final = 21
+_SLEPT: Final = re.compile(r"^voluntary_ctxt_switches:\s*(\d+)", re.MULTILINE)
 
 Pids = Mapping[str, Iterable[int]]
 
@@ -43,14 +45,23 @@ def difference(after: Mapping[str, float], before: Mapping[str, float]) -> dict[
 
 def _read(groups: Pids) -> dict[str, list[list[str]]]:
     """The `stat` fields after the name, of each group's processes and their descendants."""
-    stats = {int(folder.name): _stat(folder) for folder in PROC.iterdir() if folder.name.isdecimal()}
-    children: dict[int, list[int]] = {}
-    for pid, stat in stats.items():
-        if stat:
-            children.setdefault(int(stat[_PARENT]), []).append(pid)
+    stats = _all_stats()
+    children = _children(stats)
     return {
         name: [stats[pid] for root in roots for pid in _tree(root, stats, children)] for name, roots in groups.items()
     }
+
+
+def _all_stats() -> dict[int, list[str]]:
+    return {int(folder.name): _stat(folder) for folder in PROC.iterdir() if folder.name.isdecimal()}
+
+
+def _children(stats: Mapping[int, list[str]]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for pid, stat in stats.items():
+        if stat:
+            found.setdefault(int(stat[_PARENT]), []).append(pid)
+    return found
 
 
 def started_at(pid: int) -> float:
@@ -65,6 +76,25 @@ def children(pid: int) -> dict[int, list[str]]:
         if folder.name.isdecimal() and _stat(folder)[_PARENT : _PARENT + 1] == [str(pid)]:
             found[int(folder.name)] = (folder / "cmdline").read_text().rstrip("\0").split("\0")
     return found
+
+
+def descendants(roots: Iterable[int]) -> list[int]:
+    """Processes with all that they have started."""
+    stats = _all_stats()
+    return [pid for root in roots for pid in _tree(root, stats, _children(stats))]
+
+
+def wake_ups(roots: Iterable[int]) -> int:
+    """How often the threads of these processes, and of all that they have started, went to sleep so far."""
+    folders = [PROC / str(pid) / "task" for pid in descendants(roots)]
+    return sum(_slept(task) for folder in folders for task in folder.iterdir())
+
+
+def _slept(task: Path) -> int:
+    try:
+        return int(_SLEPT.findall((task / "status").read_text())[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def _tree(root: int, stats: Mapping[int, list[str]], children: Mapping[int, list[int]]) -> list[int]:

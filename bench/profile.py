@@ -8,12 +8,11 @@ import asyncio
 import re
 import sys
 import tempfile
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGINT
 from statistics import median
 from typing import Any, Final
 
@@ -22,8 +21,7 @@ from bench.machine import facts
 from bench.progress import progress
 from bench.samples import Sample, Subject
 from bench.stack import Shape, Stack, running
-from bench.worker import Worker, worker
-from local.child import die_with_parent
+from bench.worker import running_module, worker
 
 LEVELS: Final = (1, 32)
 SLICES: Final = 5
@@ -82,8 +80,8 @@ async def measure_profile(shape: Shape, seconds: float, warm_up_pairs: int) -> d
                 cpu = {name: median(each.cpu[name] for each in plain) for name in plain[0].cpu}
                 levels[level] = {"cpu": cpu, "shares": await _profiled(stack, product, level, seconds)}
                 done(f"{level} clients, {median(each.pairs_per_second for each in plain):.0f} pairs/s")
-            async with _bare() as (url, server), worker("bench.client", url, stack.key) as other:
-                alone = await _alone(other, server, seconds)
+            async with running_module("bench.bare") as server:
+                alone = await _alone(server, stack.key, seconds)
             done("HTTP alone")
     return {"machine": machine, "levels": levels, "http_alone": alone}
 
@@ -142,21 +140,11 @@ def part_of(frames: list[str]) -> str:
     return LOOP
 
 
-@asynccontextmanager
-async def _bare() -> AsyncIterator[tuple[str, int]]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.bare", stdin=PIPE, stdout=PIPE, preexec_fn=die_with_parent(SIGTERM)
-    )
-    assert process.stdout is not None and process.stdin is not None  # noqa: S101, PT018
-    try:
-        yield (await process.stdout.readline()).decode().strip(), process.pid
-    finally:
-        process.stdin.close()
-        await process.wait()
-
-
-async def _alone(sender: Worker, server: int, seconds: float) -> float:
+async def _alone(server: Process, key: str, seconds: float) -> float:
     """CPU of a bare web server for one command, in milliseconds, under the most clients."""
-    subject = Subject("HTTP alone", sender, {"ingress": [server]})
-    found = [await _slice(subject, max(LEVELS), seconds) for _ in range(SLICES + 1)]
+    assert server.stdout is not None  # noqa: S101
+    url = (await server.stdout.readline()).decode().strip()
+    async with worker("bench.client", url, key) as sender:
+        subject = Subject("HTTP alone", sender, {"ingress": [server.pid]})
+        found = [await _slice(subject, max(LEVELS), seconds) for _ in range(SLICES + 1)]
     return median(each.cpu["ingress"] for each in found[1:])

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from bench.figures import ratios
 from bench.samples import Samples, figure
+from bench.stack import PROCESSES
 
-PROCESSES: Final = ("ingress", "processor", "kafka", "postgres", "client")
 LATENCIES: Final = ("reserve_p50", "reserve_p99", "clear_p50", "clear_p99")
 
 
@@ -47,13 +47,13 @@ def latency_table(found: Samples) -> str:
 
 def cpu_table(found: Samples) -> str:
     """CPU for one command, by process: medians of the rounds."""
-    rows = []
+    rows, processes = [], (*PROCESSES, "client")
     for level in next(iter(found.values())):
         for name, levels in found.items():
-            medians = [median(each.cpu.get(process, 0.0) for each in levels[level]) for process in PROCESSES]
+            medians = [median(each.cpu.get(process, 0.0) for each in levels[level]) for process in processes]
             others = figure(levels[level], "others_cores").median
             rows.append([str(level), name, *(f"{value:.2f}" for value in (*medians, sum(medians), others))])
-    return table(["clients", "CPU per command, ms", *PROCESSES, "sum", "cores used by others"], rows)
+    return table(["clients", "CPU per command, ms", *processes, "sum", "cores used by others"], rows)
 
 
 def open_table(samples: dict[str, dict[str, Any]]) -> str:

@@ -57,6 +57,12 @@ class Worker:
 
 @asynccontextmanager
 async def worker(module: str, *arguments: str) -> AsyncIterator[Worker]:
+    async with running_module(module, *arguments) as process:
+        yield Worker(process)
+
+
+@asynccontextmanager
+async def running_module(module: str, *arguments: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -69,7 +75,7 @@ async def worker(module: str, *arguments: str) -> AsyncIterator[Worker]:
         preexec_fn=die_with_parent(SIGTERM),
     )
     try:
-        yield Worker(process)
+        yield process
     finally:
         if process.returncode is None:
             process.terminate()

@@ -11,12 +11,13 @@ from bench.figures import spread
 from bench.progress import progress
 from bench.samples import Subject, rounds
 from bench.stack import Stack
+from bench.tables import LATENCIES
 from bench.worker import worker
 
 ROUNDS: Final = 5
 SECONDS: Final = 1.5
 WARM_UP: Final = {"clients": 64, "pairs": 4000}
-NAMES: Final = ("pairs_per_second", "reserve_p50", "reserve_p99", "clear_p50", "clear_p99")
+NAMES: Final = ("pairs_per_second", *LATENCIES)
 
 
 async def measure_levels(stack: Stack, beside: Stack, levels: Sequence[int], label: str) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from statistics import median
 from typing import Any, Final
 
 from bench.figures import ratios
-from bench.tables import table
+from bench.stack import PROCESSES
+from bench.tables import LATENCIES, table
 
-LATENCIES: Final = ("reserve_p50", "reserve_p99", "clear_p50", "clear_p99")
-PROCESSES: Final = ("ingress", "processor", "kafka", "postgres")
 MEBIBYTE: Final = 2**20
 LEAST_BYTES: Final = 1.0
 """Stores that hold less than this per allocation are left out."""

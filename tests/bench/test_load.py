@@ -41,6 +41,14 @@ def test_an_answer_is_there_when_its_body_is() -> None:
     assert [(200, b'{"status":"reserved"}'), (200, b'{"status":"cleared"}'), (503, b"")] == found
 
 
+def test_an_answer_in_chunks_is_there_when_the_last_one_is() -> None:
+    chunks = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{"status":"reserved"}\r\n0\r\n\r\n'
+    assert [True] * len(chunks) == [parse(chunks[:size]) is None for size in range(len(chunks))]
+    answer = parse(chunks)
+    assert answer
+    assert (200, True) == (answer.status, b'"reserved"' in answer.body)
+
+
 def test_a_header_is_found_whatever_its_case() -> None:
     assert b"y" == header(RESERVED, b"x")
     assert b"" == header(CLEARED, b"x")
@@ -67,7 +75,7 @@ async def test_an_answer_that_is_not_the_expected_one_is_counted() -> None:
 
     async with server(refuse) as url:
         timings = await closed_loop(url, GOOD, 4)
-    assert {"503": 200} == timings.wrong
+    assert {"503": 200} == timings.wrong == timings.document()["wrong"]
 
 
 async def test_an_open_loop_sees_a_stall_that_a_closed_loop_hides() -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from bench.errors import BenchError
-from bench.procfs import children, cpu_seconds, difference, resident_bytes, started_at
+from bench.procfs import children, cpu_seconds, descendants, difference, resident_bytes, started_at, wake_ups
 
 BURN = "import time; start = time.process_time()\nwhile time.process_time() < start + 0.3: pass"
 ENDS = "subprocess.run([sys.executable, '-c', burn])"
@@ -44,6 +44,16 @@ def test_a_child_that_lives_is_counted_with_its_parent() -> None:
             time.sleep(0.05)
         assert LEAST <= cpu_seconds({"child": [child]})["child"] <= cpu_seconds({"tree": [pid]})["tree"] < 2
         assert 2_000_000 < resident_bytes({"child": [child]})["child"] < resident_bytes({"tree": [pid]})["tree"]
+
+
+def test_whoever_sleeps_is_woken_and_counted() -> None:
+    code = "import time\nfor _ in range(50): time.sleep(0.001)\nprint(flush=True)\ninput()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:  # type: ignore[call-overload]  # noqa: S603
+        assert process.stdout.readline() == b"\n"
+        assert [process.pid] == descendants([process.pid])
+        assert 50 <= wake_ups([process.pid]) < 1000
+        process.communicate(b"\n")
 
 
 def test_what_was_used_between_two_readings() -> None:

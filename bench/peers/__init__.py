@@ -1,0 +1,1 @@
+"""The product beside Restate, asked the same: `make bench-peers`."""
