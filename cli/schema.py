@@ -13,9 +13,12 @@ from schemas.topics import DEFAULT_PARTITIONS
 def migrate(postgres: str) -> None:
     """Apply the migrations that the database lacks, under a lock. Safe to run at any time, by several at once."""
     from service.migrations import migrate as apply  # noqa: PLC0415
+    from service.pooling import check_sessions  # noqa: PLC0415
 
     with errors_said():
-        applied = apply(postgres)
+        settings = settings_of(postgres=postgres)
+        asyncio.run(check_sessions(settings))
+        applied = apply(settings.postgres_address)
         click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply: the database is up to date")
 
 

@@ -18,6 +18,7 @@ from pydantic_settings import SettingsConfigDict
 
 from processor.settings import ProcessorSettings
 from service.errors import EXIT_OPERATOR, OperatorError, UnavailableError
+from service.pooling import check_sessions
 
 INTERRUPTED: Final = 130
 LEAVE_SECONDS: Final = 30.0
@@ -93,6 +94,7 @@ async def _on_settings(given: Mapping[str, Any], work: Callable[[ProofSettings],
     settings = _settings(given["kafka"], given["postgres"], given["topic_prefix"])
     if not settings.postgres_url.get_secret_value():
         raise click.UsageError("which database? Name it with --postgres or PROCESSOR_POSTGRES_URL, or use --data")
+    await check_sessions(settings)
     return await work(settings)
 
 

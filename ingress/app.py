@@ -10,12 +10,11 @@ from aiohttp import web
 
 from ingress import app_keys
 from ingress.auth.access import Access
-from ingress.auth.operators import load_operator_tokens
-from ingress.auth.signatures import Signatures, load_public_keys
 from ingress.auth.token_replay import PRUNING, TokenReplay
 from ingress.http.middleware import answer_and_log
 from ingress.http.requests import RECEIVE_SECONDS, Slots
 from ingress.http.server import check_plaintext, listening
+from ingress.http.tls import Certificate
 from ingress.kafka.end_offsets import EndOffsets
 from ingress.kafka.publisher import Publisher
 from ingress.outcomes.following import NOTIFICATIONS, TABLES, listen, poll
@@ -23,7 +22,9 @@ from ingress.outcomes.hints import Hints
 from ingress.outcomes.outcomes import Outcomes
 from ingress.postgres.database import Database
 from ingress.postgres.rows import Rows
+from ingress.reloading import FILES, Reloading
 from ingress.routes import add_routes
+from ingress.secrets import Secrets
 from ingress.settings import IngressSettings
 from ingress.submit import Submission
 from schemas.fields import BODY_MAX_BYTES
@@ -32,7 +33,7 @@ from service.health import Health, health_port
 from service.log_checks import LogIdentity
 from service.logs import logger
 from service.postgres import KEYED
-from service.process import stop_requested, unless
+from service.process import reload_requested, stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
 CLAIM_LANES: Final = 2
@@ -50,10 +51,12 @@ async def run(settings: IngressSettings) -> None:
     health.problem("start", "the checks before the first request are not done")
     health.problem("port", "no caller is listened to yet")
     check_plaintext(settings)
-    signatures = _signatures(settings)
-    stop = stop_requested()
+    secrets = Secrets(settings)
+    stop, reload = stop_requested(), reload_requested()
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(health_port(settings, health))
+        url = await unless(stop, stack.enter_async_context(health_port(settings, health)))
+        if url is None:
+            return
         _log.info("started", metrics=url)
         publisher_stack = await stack.enter_async_context(AsyncExitStack())
         identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
@@ -62,7 +65,7 @@ async def run(settings: IngressSettings) -> None:
         publisher = Publisher(settings, identity.partitions, health)
         await when_possible(publisher.start, health, "kafka")
         publisher_stack.push_async_callback(publisher.stop)
-        await _serve(settings, identity, publisher, signatures, health, stop)
+        await _serve(settings, identity, publisher, secrets, Reloading(secrets.watched, reload, health), health, stop)
     _log.info("stopped")
 
 
@@ -72,20 +75,12 @@ async def _check(settings: IngressSettings) -> LogIdentity:
     return identity
 
 
-def _signatures(settings: IngressSettings) -> Signatures:
-    return Signatures(
-        load_public_keys(settings.bitgo_public_key_files),
-        leeway_seconds=settings.token_leeway_seconds,
-        max_age_seconds=settings.max_token_age_seconds,
-        require_jti=settings.require_jti,
-    )
-
-
 async def _serve(
     settings: IngressSettings,
     identity: LogIdentity,
     publisher: Publisher,
-    signatures: Signatures,
+    secrets: Secrets,
+    reloading: Reloading,
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
@@ -106,7 +101,7 @@ async def _serve(
     )
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[answer_and_log])
     app[app_keys.IDENTITY] = identity
-    app[app_keys.ACCESS] = Access(signatures, claims, load_operator_tokens(settings.operator_tokens_file))
+    app[app_keys.ACCESS] = Access(secrets.signatures, claims, secrets.operators)
     app[app_keys.SUBMISSION] = submission
     app[app_keys.OUTCOMES] = outcomes
     app[app_keys.ROWS] = Rows(database)
@@ -116,9 +111,10 @@ async def _serve(
         keep_running(NOTIFICATIONS, partial(listen, settings, outcomes, hints, health), health, is_vital=False),
         keep_running(TABLES, partial(poll, outcomes, hints, health), health),
         keep_running("kafka", end_offsets.follow, health),
+        keep_running(FILES, reloading.run, health, is_vital=False),
         keep_running(PRUNING, partial(claims.prune_for_ever, health), health, is_vital=False),
     )
-    await _answer(app, settings, background, health, stop)
+    await _answer(app, settings, secrets.certificate, background, health, stop)
     for each in (claims_database, database, lists):
         await each.close()
 
@@ -130,20 +126,25 @@ def _add_views(app: web.Application, settings: IngressSettings, health: Health) 
     app[RECEIVE_SECONDS] = settings.receive_seconds
     add_routes(app, settings)
     app.router.add_get("/livez", health.livez)
-    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/readyz", health.readyz_for_callers)
 
 
 async def _answer(
     app: web.Application,
     settings: IngressSettings,
+    certificate: Certificate | None,
     background: Iterable[Coroutine[Any, Any, None]],
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         followers = [tasks.create_task(each) for each in background]
-        async with listening(app, settings):
-            health.well("port")
-            await stop
+        async with AsyncExitStack() as door:
+            if keep_alive := await unless(stop, door.enter_async_context(listening(app, settings, certificate))):
+                health.well("port")
+                await stop
+                health.problem("stopping", "this process was asked to stop: send no more requests")
+                keep_alive.is_leaving = True
+                await asyncio.sleep(settings.drain_seconds)
         for follower in followers:
             follower.cancel()

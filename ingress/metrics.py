@@ -22,6 +22,12 @@ NOT_PRUNED: Final = Counter("ingress_prune_failures", "Times that used tokens co
 ABANDONED: Final = Gauge(
     "ingress_database_calls_abandoned", "Calls that Postgres has not answered yet and nobody waits for any more"
 )
+CERTIFICATE_EXPIRES: Final = Gauge(
+    "ingress_tls_certificate_expires_timestamp_seconds",
+    "When the certificate that callers see ends, Unix time",
+    ["file"],
+)
+NOT_RELOADED: Final = Counter("ingress_reload_failures", "Replaced files that could not be used", ["what"])
 _OUTCOMES: Final = Counter(
     "ingress_outcomes", "Outcomes of writes, by where they came from: notification or table", ["by"]
 )

@@ -31,7 +31,8 @@ class IngressSettings(ServiceSettings):
     )
     partner_id: str | None = Field(None, description="our partner id at BitGo: the list's filter `partnerIds` knows it")
     bitgo_public_key_files: Annotated[tuple[Path, ...], NoDecode] = Field(
-        description="BitGo's RSA public keys (PEM), comma-separated; a file's name without its ending is its `kid`"
+        description="files with BitGo's RSA public keys, comma-separated: PEM (keys, certificates, several in a file), "
+        "JWK or JWK set; without a kid of its own, a key's `kid` is its file's name without its ending"
     )
     token_leeway_seconds: float = Field(
         5.0, ge=0, le=60, description="tolerance on exp, nbf, iat and on the longest lifetime"
@@ -60,6 +61,13 @@ class IngressSettings(ServiceSettings):
     )
     idle_seconds: float = Field(
         75.0, gt=0, le=3600, description="how long a connection may be without a request, or an answer unread"
+    )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description="at a stop, how long it answers on while `/readyz` says 503 and answers close their connections: "
+        "behind a balancer, longer than that takes to notice",
     )
     requests_in_flight_max: int = Field(1000, ge=1, description="above it: 503 overloaded")
     lag_max_records: int = Field(

@@ -135,7 +135,7 @@ class Stack:
 
     async def _prepare(self) -> None:
         applied, created = await asyncio.gather(
-            asyncio.to_thread(migrate, self._postgres),
+            asyncio.to_thread(migrate, self._settings().postgres_address),
             ensure_topics(self._settings(), self.options.partitions, replication=1),
         )
         for name in applied:
@@ -147,6 +147,7 @@ class Stack:
         return ServiceSettings(
             kafka_bootstrap_servers=self._kafka,
             postgres_url=SecretStr(self._postgres),
+            postgres_sslmode=os.environ.get("PROCESSOR_POSTGRES_SSLMODE") or None,
             topic_prefix=self.options.topic_prefix,
         )
 

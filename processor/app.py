@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import AsyncExitStack
 from typing import Final
 
 from processor.apply import Applier
 from processor.domain.batch import Batch, Record
+from processor.kafka import coordinator
 from processor.kafka.batcher import Batcher
 from processor.kafka.faust_app import faust_app
 from processor.kafka.watchdog import Watchdog
@@ -15,10 +17,11 @@ from processor.postgres.store import Store
 from processor.relay.relay import Relay
 from processor.settings import ProcessorSettings
 from service.background import keep_running
+from service.errors import OperatorError
 from service.health import Health, health_port
 from service.log_checks import LogIdentity
 from service.logs import logger
-from service.process import stop_requested, unless
+from service.process import reload_requested, stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
 STOP_SECONDS: Final = 5.0
@@ -31,12 +34,22 @@ async def run(settings: ProcessorSettings) -> None:
     health = Health()
     health.problem("start", "the checks before the first record are not done")
     stop = stop_requested()
-    async with health_port(settings, health) as url:
+    reload_requested()  # its files are read at every connection: there is nothing to do
+    async with AsyncExitStack() as stack:
+        url = await unless(stop, stack.enter_async_context(health_port(settings, health)))
+        if url is None:
+            return
         _log.info("started", metrics=url, instance_id=settings.instance_id)
-        identity = await unless(stop, when_possible(lambda: check_start(settings, claim=True), health, "start"))
+        identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
         if identity is not None:
             await _Processor(settings, identity, health).run(stop)
     _log.info("stopped")
+
+
+async def _check(settings: ProcessorSettings) -> LogIdentity:
+    identity = await check_start(settings, claim=True)
+    await coordinator.check_group(settings, settings.group_id)
+    return identity
 
 
 class _Processor:
@@ -48,6 +61,8 @@ class _Processor:
         self._batcher = Batcher(settings.topics.commands, self._apply, self._rewind, health)
         self._app = faust_app(settings, self._batcher, self._assigned, health)
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fenced = asyncio.Event()
+        coordinator.use(self._fenced.set)
         health.problem("group", "not a member of the consumer group yet")
 
     async def run(self, stop: asyncio.Future[None]) -> None:
@@ -64,6 +79,7 @@ class _Processor:
                         keep_running("rejections", self._examine_rejections, self._health, is_vital=False)
                     ),
                     tasks.create_task(self._wait_refused()),
+                    tasks.create_task(self._wait_fenced()),
                 ]
                 await self._batcher.run()
                 for task in others:
@@ -89,6 +105,15 @@ class _Processor:
 
     async def _wait_refused(self) -> None:
         await self._refused
+
+    async def _wait_fenced(self) -> None:
+        await self._fenced.wait()
+        group, instance_id = self._settings.group_id, self._settings.instance_id
+        other = await coordinator.who_has(self._settings, group, instance_id)
+        raise OperatorError(
+            f"another processor has joined the group {group} as {instance_id}: {other}. Give each its own "
+            "PROCESSOR_INSTANCE_ID; this one ends, the other goes on"
+        )
 
     async def _positions(self, partitions: AbstractSet[int]) -> Mapping[int, int]:
         """Where to read from, after the checks; a check that fails ends the process."""

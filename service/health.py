@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
+from service.ports import when_free
 from service.settings import ServiceSettings
 
 _READY = Gauge("allocations_ready", "1 when /readyz answers 200")
@@ -49,6 +50,15 @@ class Health:
             document["degraded"] = self._degraded
         return web.json_response(document | self.notes, status=503 if self._problems else 200)
 
+    async def readyz_for_callers(self, _request: web.Request) -> web.Response:
+        """The names of the parts: the words have hosts, ports and users of servers, which are no caller's business."""
+        document: dict[str, Any] = {"status": "not ready" if self._problems else "ready"}
+        if self._problems:
+            document["problems"] = list(self._problems)
+        if self._degraded:
+            document["degraded"] = list(self._degraded)
+        return web.json_response(document, status=503 if self._problems else 200)
+
 
 async def _metrics(_request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -63,10 +73,19 @@ async def health_port(settings: ServiceSettings, health: Health) -> AsyncIterato
     app.router.add_get("/metrics", _metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
+    where = f"metrics port {settings.metrics_port} of {settings.metrics_host}"
     try:
-        await site.start()
+        await when_free(lambda: _listen(runner, settings), where, "Set …_METRICS_HOST and …_METRICS_PORT to a free one")
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: ServiceSettings) -> None:
+    site = web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
+    try:
+        await site.start()
+    except OSError:
+        await site.stop()
+        raise

@@ -9,9 +9,11 @@ from typing import Any, Final, Literal
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import NoError, TopicAuthorizationFailedError, for_code
 
 import service.aiokafka_decoder  # noqa: F401 - every consumer of a process that imports this reads what it describes
 from schemas.records import Position, position_of
+from service.errors import UnavailableError
 from service.settings import ServiceSettings
 
 READ_TIMEOUT_SECONDS: Final = 10
@@ -123,11 +125,23 @@ async def describe_all(client: AIOKafkaAdminClient, names: Collection[str]) -> C
 
 
 def _settings_by_topic(responses: Iterable[Any]) -> dict[str, dict[str, str]]:
-    return {
-        name: {entry[0]: entry[1] for entry in entries}
-        for response in responses
-        for _error, _message, _type, name, entries in response.resources
-    }
+    found = {}
+    for response in responses:
+        for code, message, _type, name, entries in response.resources:
+            _check_described(code, message, name)
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
+
+
+def _check_described(code: int, message: str | None, topic: str) -> None:
+    """Raises UnavailableError for a missing right, which may be given at any time; KafkaError for anything else."""
+    error = for_code(code)
+    if error is TopicAuthorizationFailedError:
+        raise UnavailableError(
+            f"the Kafka user may not read the settings of topic {topic}: it needs the right DescribeConfigs on it"
+        )
+    if error is not NoError:
+        raise error(message or f"the settings of topic {topic} can not be read")
 
 
 async def read_at(

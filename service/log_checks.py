@@ -58,7 +58,10 @@ def check_topics(cluster: ClusterFacts, topics: Topics, identity: LogIdentity | 
     """Check cluster id and topic settings; returns the number of partitions."""
     for name in (topics.commands, topics.events, topics.dead_letters):
         if name not in cluster.topics:
-            raise OperatorError(f"topic {name} does not exist: run `allocations topics` against this cluster")
+            raise OperatorError(
+                f"topic {name} does not exist, or the Kafka user has not the right Describe on it: run "
+                "`allocations topics` against this cluster"
+            )
     partitions = cluster.topics[topics.commands].partitions
     if identity is not None:
         _check_identity(cluster, topics, identity)

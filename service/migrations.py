@@ -2,8 +2,10 @@
 
 from pathlib import Path
 from typing import Any, Final, LiteralString
+from urllib.parse import urlencode
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations
 
 from service.errors import OperatorError
@@ -18,21 +20,21 @@ def migration_ids() -> list[str]:
     return [migration.id for migration in read_migrations(str(_FOLDER))]
 
 
-def migrate(url: str) -> list[str]:
-    """Apply what is missing; returns the ids that were applied.
+def migrate(address: str) -> list[str]:
+    """Apply what is missing; returns the ids that were applied. `address` is whatever libpq takes.
 
     The lock is Postgres's own, held by a connection: it goes when the process does, whatever ends it.
     Raises OperatorError when the database's text is not UTF-8, and for an address that is none.
     """
     try:
-        check_postgres_address(url)
+        check_postgres_address(address)
     except ValueError as error:
         raise OperatorError(f"the database's address {error}") from None
-    with psycopg.connect(url, autocommit=True, application_name="allocations-migrate") as guard:
+    with psycopg.connect(address, autocommit=True, application_name="allocations-migrate") as guard:
         if (encoding := guard.info.parameter_status("server_encoding")) != "UTF8":
             raise OperatorError(f"the database's encoding is {encoding}: create it with ENCODING 'UTF8'")
         guard.execute(_LOCK)
-        backend = get_backend(_yoyo_url(url))
+        backend = get_backend(_yoyo_url(address))
         try:
             missing = backend.to_apply(read_migrations(str(_FOLDER)))
             backend.apply_migrations(missing)
@@ -41,9 +43,9 @@ def migrate(url: str) -> list[str]:
             backend.connection.close()
 
 
-def _yoyo_url(url: str) -> str:
-    scheme, rest = url.split("://", 1)
-    return f"postgresql+psycopg://{rest}" if scheme in {"postgres", "postgresql"} else url
+def _yoyo_url(address: str) -> str:
+    """An address without host: yoyo hands the query to psycopg, and can not read several hosts or keywords itself."""
+    return f"postgresql+psycopg://?{urlencode(conninfo_to_dict(address))}"
 
 
 async def check_migrations(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:

@@ -12,9 +12,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_loads
 from psycopg.waiting import wait_async
 
+from service.logs import logger
 from service.settings import ServiceSettings
 
 RV = TypeVar("RV")
+_log = logger("postgres")
 
 WAIT_INTERVAL: Final = 0.1
 """psycopg's default: seconds between checks of a silent socket."""
@@ -29,7 +31,7 @@ SERVER_LIMITS: Final[dict[str, str]] = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
-    "default_transaction_isolation": r"read\ committed",
+    "default_transaction_isolation": "read committed",
     "DateStyle": "ISO",
     "TimeZone": "UTC",
     "bytea_output": "hex",
@@ -48,10 +50,16 @@ KEYED: Final[dict[str, str]] = SERVER_LIMITS | {
 """For connections that only look rows up by key: generic plans, and never a sequential scan, which the planner would
 choose, and keep, while a table is new and small."""
 
-_SYNCHRONOUS: Final = (
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-)
+_MARK: Final = "allocations.limits"
+"""A setting of our own, which is lost wherever a pooler drops the others."""
+
+_SYNCHRONOUS: Final = """
+    SELECT current_setting('allocations.limits', true),
+           CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
+"""
 """Our commits are durable on the primary, whatever the default is; waiting for standbys is the operator's choice."""
+
+_PIN: Final = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS pinned (name, value)"
 
 _CLIENT_LIMITS: Final[dict[str, Any]] = {
     "client_encoding": "utf8",
@@ -66,13 +74,12 @@ _CLIENT_LIMITS: Final[dict[str, Any]] = {
 
 def conninfo(settings: ServiceSettings, application_name: str, limits: Mapping[str, str] = SERVER_LIMITS) -> str:
     """The connection string of one of our connections. `limits` are its settings on the server."""
-    url = settings.postgres_url.get_secret_value()
-    given = conninfo_to_dict(url)
-    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
-    if earlier := given.get("options"):
+    address = settings.postgres_address
+    pinned = {_MARK: "set", **limits}
+    options = " ".join(f"-c {name}={_escaped(value)}" for name, value in pinned.items())
+    if earlier := conninfo_to_dict(address).get("options"):
         options = f"{earlier} {options}"
-    sslmode = {"sslmode": settings.postgres_sslmode} if settings.postgres_sslmode else {}
-    return make_conninfo(url, application_name=application_name, options=options, **_CLIENT_LIMITS, **sslmode)
+    return make_conninfo(address, application_name=application_name, options=options, **_CLIENT_LIMITS)
 
 
 async def connect(
@@ -80,10 +87,22 @@ async def connect(
 ) -> "Connection":
     """A connection in autocommit mode: transactions are written out where they are."""
     connection = await Connection.connect(conninfo(settings, application_name, limits), autocommit=True)
-    await connection.execute(_SYNCHRONOUS)
     connection.adapters.register_dumper(list, _ArrayDumper)
+    await _pin(connection, limits)
     set_json_loads(orjson.loads, connection)
     return connection
+
+
+async def _pin(connection: "Connection", limits: Mapping[str, str]) -> None:
+    """Set the limits again where a pooler has dropped them (PgBouncer's `ignore_startup_parameters = options`)."""
+    row = await (await connection.execute(_SYNCHRONOUS)).fetchone()
+    if row and row[0] is None:
+        await connection.execute(_PIN, (list(limits), list(limits.values())))
+        _log.warning("limits_set_again", remedy="a pooler drops `options`: it must keep a session for each connection")
+
+
+def _escaped(value: str) -> str:
+    return value.replace(" ", r"\ ")
 
 
 class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):

@@ -34,6 +34,13 @@ def stop_requested() -> asyncio.Future[None]:
     return stop
 
 
+def reload_requested() -> asyncio.Event:
+    """Set at every SIGHUP, which ends no process of ours."""
+    event = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, event.set)
+    return event
+
+
 async def unless(stop: asyncio.Future[None], work: Coroutine[Any, Any, T]) -> T | None:
     """Await `work`, or None as soon as `stop` is done."""
     task = asyncio.create_task(work)

@@ -1,19 +1,23 @@
 """Settings that the ingress and the processor have in common (decision 17)."""
 
+import re
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator
+from psycopg.conninfo import make_conninfo
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.topics import Topics
+from service.errors import UnavailableError
 from service.postgres_address import check_postgres_address
 
 DEFAULT_GROUP_ID: Final = "allocations-processor"
 """The consumer group of the processors."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+_BROKER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 TopicPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,100}$")]
 
 
@@ -37,9 +41,15 @@ class ServiceSettings(BaseSettings):
     kafka_ssl_certificate_file: Path | None = Field(None, description="our certificate, when the brokers ask for one")
     kafka_ssl_key_file: Path | None = Field(None, description="the key of our certificate")
     topic_prefix: TopicPrefix = Field("", description="put before every topic's name")
-    postgres_url: SecretStr = Field(description="postgresql://user:password@host:port/database, Postgres 17 or later")
+    postgres_url: SecretStr = Field(
+        description="postgresql://user:password@host:port/database, of several hosts too, or libpq's `host=… user=…`; "
+        "Postgres 17 or later"
+    )
     postgres_sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
         None, description="libpq's sslmode; unset: as the URL says"
+    )
+    postgres_password_file: Path | None = Field(
+        None, description="file with the database's password, read at every connection; instead of one in the URL"
     )
     metrics_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics")
     metrics_port: Port = Field(0, description="port of /livez, /readyz and /metrics; 0: any free port")
@@ -50,11 +60,44 @@ class ServiceSettings(BaseSettings):
         "info", description="the least severe lines to write"
     )
 
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        """Without empty entries: aiokafka and Faust would take each for this machine."""
+        brokers = [each for part in value.split(",") if (each := part.strip())]
+        if not brokers or not all(map(_is_broker, brokers)):
+            raise ValueError("must be host:port of one or more brokers, separated by commas")
+        return ",".join(brokers)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_username and self.kafka_sasl_password
+        ):
+            raise ValueError(
+                f"kafka_security_protocol is {self.kafka_security_protocol}: it needs kafka_sasl_username and "
+                "kafka_sasl_password"
+            )
+        if self.kafka_ssl_key_file and not self.kafka_ssl_certificate_file:
+            raise ValueError("kafka_ssl_key_file needs kafka_ssl_certificate_file")
+        return self
+
     @field_validator("postgres_url")
     @classmethod
     def _address(cls, value: SecretStr) -> SecretStr:
         check_postgres_address(value.get_secret_value())
         return value
+
+    @property
+    def postgres_address(self) -> str:
+        """The address of the database as libpq takes it, with the settings' password and sslmode: a secret.
+
+        Raises OSError while there is no password file.
+        """
+        given: dict[str, str] = {"sslmode": self.postgres_sslmode} if self.postgres_sslmode else {}
+        if self.postgres_password_file:
+            given["password"] = self.postgres_password_file.read_text(errors="replace").rstrip("\r\n")
+        return make_conninfo(self.postgres_url.get_secret_value(), **given)
 
     @property
     def topics(self) -> Topics:
@@ -76,7 +119,16 @@ class ServiceSettings(BaseSettings):
         return options
 
     def kafka_ssl_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.kafka_ssl_ca_file)
-        if self.kafka_ssl_certificate_file:
-            context.load_cert_chain(self.kafka_ssl_certificate_file, self.kafka_ssl_key_file)
+        """Raises UnavailableError while its files can not be used: they may be in the middle of a change."""
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ssl_ca_file)
+            if self.kafka_ssl_certificate_file:
+                context.load_cert_chain(self.kafka_ssl_certificate_file, self.kafka_ssl_key_file, password="")
+        except OSError as error:
+            raise UnavailableError(f"the files of KAFKA_SSL_… can not be used: {error}") from error
         return context
+
+
+def _is_broker(text: str) -> bool:
+    found = _BROKER.fullmatch(text)
+    return found is not None and (found["port"] is None or 0 < int(found["port"]) <= 65535)  # noqa: PLR2004

@@ -19,6 +19,7 @@ from service.log_checks import (
 )
 from service.logs import logger
 from service.migrations import check_migrations
+from service.pooling import check_sessions
 from service.postgres import connect
 from service.settings import ServiceSettings
 
@@ -36,6 +37,7 @@ async def check_start(settings: ServiceSettings, *, claim: bool) -> LogIdentity:
     nobody has claimed the log yet; and what `is_passing` knows when Kafka or Postgres is away.
     """
     topics = settings.topics
+    await check_sessions(settings)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(await connect(settings, "allocations-checks"))
         await check_migrations(connection)

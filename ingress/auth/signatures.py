@@ -2,22 +2,18 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from service.errors import OperatorError
+from ingress.auth.public_keys import PublicKeys
 
 HEADER: Final = "X-BitGo-Signature"
 TOKEN_MAX_CHARACTERS: Final = 4096
 JTI_MAX_CHARACTERS: Final = 1024
-KEY_MIN_BITS: Final = 2048
 _ALGORITHMS: Final = ["RS256"]
 _LATEST: Final = 253_402_300_799.0  # 9999-12-31, the last second that Postgres and Python both know
 
@@ -40,28 +36,11 @@ class BadTokenError(Exception):
         self.reason = reason
 
 
-def load_public_keys(files: Sequence[Path]) -> dict[str, RSAPublicKey]:
-    """BitGo's keys by kid (the file's name without its ending). Raises OperatorError for a file that is no such key."""
-    return {file.stem: _load_public_key(file) for file in files}
-
-
-def _load_public_key(file: Path) -> RSAPublicKey:
-    try:
-        key = load_pem_public_key(file.read_bytes())
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise OperatorError(f"{file} is no public key in PEM form: {error}") from error
-    if not isinstance(key, RSAPublicKey) or key.key_size < KEY_MIN_BITS:
-        raise OperatorError(f"{file} is no RSA key of {KEY_MIN_BITS} bits or more")
-    return key
-
-
 class Signatures:
     """Verifies tokens. Does not know which were used before: that is TokenReplay."""
 
-    def __init__(
-        self, keys: Mapping[str, RSAPublicKey], *, leeway_seconds: float, max_age_seconds: float, require_jti: bool
-    ) -> None:
-        self._keys = keys
+    def __init__(self, keys: PublicKeys, *, leeway_seconds: float, max_age_seconds: float, require_jti: bool) -> None:
+        self.keys = keys
         self._tokens = jwt.PyJWT()
         self._leeway = leeway_seconds
         self._max_age = max_age_seconds
@@ -85,11 +64,11 @@ class Signatures:
             raise BadTokenError("malformed") from None
 
     def _claims(self, text: str) -> dict[str, Any]:
-        """The claims, verified with the key that `kid` names, or with the first of all keys that fits."""
-        keys = list(self._keys.values())
+        """The claims, verified with the first that fits of the keys that `kid` names, or of all keys."""
+        keys = [key for _, key in self.keys]
         if len(keys) > 1:
             kid = jwt.get_unverified_header(text).get("kid")
-            keys = [self._keys[kid]] if isinstance(kid, str) and kid in self._keys else keys
+            keys = [key for name, key in self.keys if name == kid] or keys
         for key in keys[:-1]:
             try:
                 return self._decode(text, key)

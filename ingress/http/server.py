@@ -10,19 +10,23 @@ import ipaddress
 import os
 import resource
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ingress import metrics
+from ingress.http.keep_alive import KeepAlive
+from ingress.http.middleware import answer_and_log
 from ingress.http.problems import ProblemError
+from ingress.http.tls import Certificate
 from ingress.settings import IngressSettings
 from service.errors import OperatorError
 from service.logs import logger
+from service.ports import refused, when_free
 
 HEADER_MAX_BYTES: Final = 16 * 1024
 HEADERS_MAX: Final = 128
@@ -33,6 +37,7 @@ OTHER_FILES: Final = 256
 FINISH_MARGIN_SECONDS: Final = 2.0
 """A stopping process waits this much longer for requests in flight than a request may take."""
 SOFTWARE: Final = "allocations"
+_REMEDY: Final = "Set INGRESS_HOST and INGRESS_PORT to what this machine has free"
 
 _log = logger("ingress")
 
@@ -104,6 +109,18 @@ def _close_if_silent(handler: web.RequestHandler) -> None:
         handler.force_close()
 
 
+async def _refuse_expectation(_request: web.Request) -> web.StreamResponse:
+    raise ProblemError(417, "unknown_expectation", "of Expect, only 100-continue is known")
+
+
+async def _handled(app: web.Application, request: web.Request) -> web.StreamResponse:
+    """Answer, log and count what aiohttp refuses for its Expect, before any middleware, as everything else."""
+    try:
+        return await app._handle(request)  # noqa: SLF001 - what aiohttp's own runner gives to its server
+    except web.HTTPExpectationFailed:
+        return await answer_and_log(request, _refuse_expectation)
+
+
 class _Runner(web.AppRunner):
     def __init__(self, app: web.Application, settings: IngressSettings) -> None:
         super().__init__(
@@ -123,7 +140,7 @@ class _Runner(web.AppRunner):
         theirs = await super()._make_server()
         return _Connections(
             self._settings,
-            theirs.request_handler,
+            partial(_handled, self.app),
             request_factory=theirs.request_factory,
             **theirs._kwargs,  # noqa: SLF001 - what `Application` adds to ours
         )
@@ -133,12 +150,22 @@ def check_plaintext(settings: IngressSettings) -> None:
     """Raises OperatorError when others than this machine would be spoken to without TLS (contract, section 4)."""
     if settings.tls_certificate_file is not None or settings.allow_plaintext:
         return
-    if open_to_others := [each for each in _hosts(settings) if not _is_loopback(each)]:
+    try:
+        hosts = _hosts(settings)
+    except OSError as error:
+        raise refused(_where(settings), error, _REMEDY) from error
+    if open_to_others := [each for each in hosts if not _is_loopback(each)]:
         raise OperatorError(
             f"without TLS this process may not listen on {open_to_others[0]}, which other machines reach: set "
             "INGRESS_TLS_CERTIFICATE_FILE and INGRESS_TLS_KEY_FILE, listen on 127.0.0.1, or, only where TLS ends in "
             "front of it, set INGRESS_ALLOW_PLAINTEXT=true"
         )
+
+
+def _where(settings: IngressSettings) -> str:
+    if settings.listen_fd is not None:
+        return f"the inherited socket {settings.listen_fd}"
+    return f"port {settings.port} of {settings.host or 'every address'}"
 
 
 def _hosts(settings: IngressSettings) -> list[str]:
@@ -156,26 +183,30 @@ def _is_loopback(host: str) -> bool:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, settings: IngressSettings) -> AsyncIterator[None]:
+async def listening(
+    app: web.Application, settings: IngressSettings, certificate: Certificate | None
+) -> AsyncIterator[KeepAlive]:
     """Accept requests; at exit stop accepting and finish those in flight."""
     _make_room(settings.connections_max)
     web_response.SERVER_SOFTWARE = SOFTWARE  # type: ignore[attr-defined]
-    tls = _tls(settings)
+    keep_alive = KeepAlive(settings.idle_seconds)
+    app.on_response_prepare.append(keep_alive.announce)
     runner = _Runner(app, settings)
     await runner.setup()
-    assert runner.server is not None  # noqa: S101 - set up a line above
-    server = await asyncio.get_running_loop().create_server(
+    listen = partial(
+        asyncio.get_running_loop().create_server,
         runner.server,
         **_address(settings),
         backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=settings.receive_seconds if tls else None,
+        ssl=certificate.context if certificate else None,
+        ssl_handshake_timeout=settings.receive_seconds if certificate else None,
     )
+    server = await when_free(listen, _where(settings), _REMEDY)
     try:
         for each in server.sockets:
             _cut_off_who_does_not_read(each, settings.idle_seconds)
         _log.info("listening", addresses=[str(each.getsockname()) for each in server.sockets])
-        yield
+        yield keep_alive
     finally:
         server.close()
         await runner.cleanup()
@@ -204,14 +235,3 @@ def _make_room(connections: int) -> None:
                 "(`ulimit -Hn`, LimitNOFILE) or lower INGRESS_CONNECTIONS_MAX"
             )
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-def _tls(settings: IngressSettings) -> ssl.SSLContext | None:
-    if settings.tls_certificate_file is None:
-        return None
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        tls.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise OperatorError(f"the TLS certificate or its key can not be loaded: {error}") from error
-    return tls

@@ -7,33 +7,40 @@ A refusal changes nothing, and refusals are tried in the order in which they sta
 an event changes an allocation. Both are total: whatever comes in, an outcome comes out (decision 4).
 Contract, section 3, is the authority on the table.
 
-An allocation has one decision to make: reserved or rejected. After that BitGo finishes it, by clear or by release,
-once. That would be a table of four rows and no code around it. The code around it is there because messages are late:
+If every message arrived once and in order, this would be a table and nothing else: policy opens an allocation as
+reserved or rejected, and BitGo finishes a reserved one, by clear or by release. The code around the table exists
+because messages are late, repeated, or overtake each other.
 
-Tombstones. BitGo's reserve may time out on its way and BitGo release the id, and then the release can arrive first.
-If it left nothing behind, the late reserve would set an amount aside that nobody would ever clear or release. So the
-release of an unknown id is refused (there is nothing to release) and leaves a tombstone, by which the late reserve is
-refused too. A tombstone is not an allocation: it has version 0 and no event, every clear and release of it is
-answered as if it were not there, and no read shows it. What is ugly: it is the one refusal that writes a row, hence
-`leaves_tombstone`.
+Tombstones. BitGo's reserve times out on the way, BitGo releases the id to be safe, and the release arrives first. If it
+left no trace, the late reserve would set an amount aside that nobody will ever clear or release. So the release of an
+unknown id is refused, because there is nothing to release, and leaves a tombstone, which refuses the late reserve. A
+tombstone is not an allocation: it has version 0, no event and no content, clear and release of it are `not_found`, and
+no read shows it. Ugly: a refusal changes nothing, except this one (`leaves_tombstone`), and `State` has three shapes
+for its sake. And a tombstone lasts: an id that BitGo released by mistake before its reserve can never be reserved.
 
-Expiry. A command that reached the log after its deadline changes nothing. Its caller was told long before that the
-outcome was unknown, and may have acted on it since. The deadline is compared with the time at which the broker
-appended the record, so a replay decides the same. It comes before everything else: an expired release leaves no
-tombstone either. What is ugly: two machines' clocks meet here, the ingress's in the deadline and the broker's in the
-log; the ingress is not ready while they differ by more than five seconds.
+Expiry. A command that was appended after its deadline changes nothing, whatever it is. Its caller has been told that
+the outcome is unknown, and may have acted on that. The check comes first, so an expired release leaves no tombstone. It
+compares with the broker's append time and not with today's clock, so a replay decides the same. Ugly: the deadline is
+by the ingress's clock and the append time by the broker's, and the 15 seconds are only as exact as the two agree; an
+ingress that sees more than 5 s between them reports itself not ready.
 
-Re-issue. One edition of BitGo's documents gives a finished id an end, another one lets a reserve open a released id
-again, and they differ by kind. So the ingress stamps its setting on each reserve, and the setting is part of the log.
-Re-opening makes time matter: a reserve that was already on its way when the id was released, and a release meant for
-the life before, must not count. Hence `received_at`, the ingress's clock, is compared with the times of the last
-transition and of the re-issue: what was received before is refused. What is ugly: an ingress's clock decides here,
-and equal times are decided against the re-issue, which BitGo then repeats.
+Re-issue. BitGo's documents disagree whether a finished id may be reserved again, and by kind. So it is a setting, which
+the ingress stamps on each reserve: the log then contains it, and changing it does not change history. Once an id can
+have two lives, a message of the first must not act on the second. So a reserve opens a released id again only if it was
+received after the release; and a clear or release received before the re-issue is refused. Ugly: `received_at` is the
+ingress's clock and both moments are the broker's, so clocks decide here too. In doubt the machine refuses a re-issue: a
+reserve of the very instant of the release counts as late, and so does one from an ingress whose clock is behind. And
+such a clear gets `already_released` although the status is reserved: it is the first life that is meant.
 
-Precedence. Which refusal wins is visible to BitGo, so it is fixed: expired, then the other kind's id, then the
-tombstone, then other content, then the table. A tombstone comes before content because it has none to compare. An id
-of the other kind is `id_in_use` for a reserve and `not_found` for everything else: BitGo's paths name the kind, and
-telling more would confirm an id to a path that does not own it.
+Precedence. BitGo sees which refusal wins, so the order is part of the contract. A reserve: expired, the other kind's id
+(`id_in_use`), a tombstone, other content, the table. The tombstone comes before content because it has none to compare;
+content comes before the table, because a repeat must never be answered with somebody else's status. Clear and release:
+expired, `not_found` for nothing, a tombstone and the other kind alike, received before a re-issue, the table. Ugly: the
+same id of the other kind is `id_in_use` to one verb and `not_found` to the others. Both follow from BitGo's paths,
+which name the kind: that path has no such allocation, but a reserve cannot create one either.
+
+Time. An event happens at its record's append time, but never before the allocation's last one, because a new partition
+leader's clock may be behind. So the times of one allocation never decrease, and `version` is what orders its events.
 """
 
 from collections.abc import Mapping

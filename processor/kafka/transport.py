@@ -2,7 +2,7 @@
 
 It stays because membership, rebalancing and flow control are what a stream processor is for, and they hold here.
 Everything private in Faust and in aiokafka's consumer that is overridden stands in this file, but for the decoding of
-records, which all processes share: service/aiokafka_decoder.py.
+records, which all processes share: service/aiokafka_decoder.py, and for the membership: processor/kafka/coordinator.py.
 
 Faust's own offset tracking loses records (a batch that raised is acknowledged), so it tracks and commits nothing, and
 the position comes from Postgres at every assignment. The consumer runs on the application's own event loop instead of

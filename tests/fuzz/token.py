@@ -26,7 +26,7 @@ from ingress.auth.signatures import JTI_MAX_CHARACTERS, TOKEN_MAX_CHARACTERS, Ba
 KNOWN = {name: generate_private_key(65537, 2048) for name in ("first", "second")}
 STRANGER = generate_private_key(65537, 2048)
 SIGNATURES = Signatures(
-    {name: key.public_key() for name, key in KNOWN.items()}, leeway_seconds=5, max_age_seconds=60, require_jti=True
+    [(name, key.public_key()) for name, key in KNOWN.items()], leeway_seconds=5, max_age_seconds=60, require_jti=True
 )
 HEADER = b'{"alg": "RS256", "typ": "JWT"}'
 INSTANTS = {b"NOW": 0, b"SOON": 30, b"LATE": 90, b"PAST": -30}

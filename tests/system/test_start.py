@@ -1,23 +1,18 @@
 """What must be true before anything is published or decided, or else a sentence that says what to do (decision 8)."""
 
 import asyncio
-import socket
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import aiohttp
 import pytest
 from aiokafka.admin import NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from bitgo.client import reserve_body
-from ingress.http.server import check_plaintext
-from ingress.settings import IngressSettings
 from schemas.commands import Amount, Edition, ReserveAllocation
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of, required_settings
-from schemas.words import AfterFinal, Kind
+from schemas.words import AfterFinal
 from service.errors import EXIT_OPERATOR, OperatorError
 from service.kafka import admin
 from service.migrations import migrate
@@ -252,107 +247,3 @@ async def test_a_database_of_a_newer_version(system: System) -> None:
         "RETURNING 1"
     )
     await refuses(system, "9999.future", "start a newer version")
-
-
-async def test_a_key_that_is_none(system: System) -> None:
-    await system.processor()
-    wrong = system.folder / "wrong.pem"
-    wrong.write_text("no key")
-    before = len(system.ended)
-    await system.ingress("ingress-wrong", wait=False, bitgo_public_key_files=str(wrong))
-    async with asyncio.timeout(20):
-        while len(system.ended) == before:
-            await asyncio.sleep(0.05)
-    assert ("ingress-wrong", EXIT_OPERATOR) == system.ended[-1]
-    assert "is no public key in PEM form" in system.log("ingress-wrong").read_text()
-
-
-@pytest.mark.parametrize(
-    ("verb", "setting", "value", "words"),
-    [
-        ("ingress", "rejected_as", "201", "INGRESS_REJECTED_AS"),
-        ("ingress", "base_path", "no/slash", "INGRESS_BASE_PATH"),
-        ("ingress", "enterprise_id", "", "INGRESS_ENTERPRISE_ID"),
-        ("ingress", "token_leeway_seconds", "soon", "INGRESS_TOKEN_LEEWAY_SECONDS"),
-        ("processor", "limits", '{"BTC": -1}', "PROCESSOR_LIMITS"),
-        ("processor", "limits", "{", "PROCESSOR_LIMITS: must be JSON"),
-        ("processor", "instance_id", "", "PROCESSOR_INSTANCE_ID"),
-    ],
-)
-async def test_a_setting_that_can_not_be(system: System, verb: str, setting: str, value: str, words: str) -> None:
-    name = f"{verb}-odd"
-    await (system.processor if verb == "processor" else system.ingress)(name, wait=False, **{setting: value})
-    async with asyncio.timeout(20):
-        while not system.ended:
-            await asyncio.sleep(0.05)
-    assert (name, EXIT_OPERATOR) == system.ended[-1]
-    assert words in system.log(name).read_text()
-
-
-async def ends_with(system: System, name: str, *words: str, **settings: str) -> None:
-    """The ingress ends with status 78, once, with these words."""
-    await system.ingress(name, wait=False, **settings)
-    async with asyncio.timeout(20):
-        while not system.ended:
-            await asyncio.sleep(0.05)
-    assert (name, EXIT_OPERATOR) == system.ended.pop()
-    said = system.log(name).read_text()
-    assert "Traceback" not in said
-    for word in words:
-        assert word in said
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])  # noqa: S104 - that is what is refused
-async def test_an_address_that_others_reach_needs_tls(system: System, host: str) -> None:
-    """Refused before anything else is looked at: no processor has started here."""
-    await ends_with(system, "ingress-open", "without TLS", "INGRESS_ALLOW_PLAINTEXT=true", host=host)
-
-
-@pytest.mark.parametrize(("host", "refused"), [("0.0.0.0", True), ("127.0.0.1", False)])  # noqa: S104
-def test_an_inherited_socket_counts_by_its_own_address(host: str, refused: bool) -> None:  # noqa: FBT001
-    with socket.socket() as inherited:
-        inherited.bind((host, 0))
-        settings = plaintext_settings(listen_fd=inherited.fileno())
-        if refused:
-            with pytest.raises(OperatorError, match="without TLS"):
-                check_plaintext(settings)
-        else:
-            check_plaintext(settings)
-        assert inherited.getsockname()[1], "it is still open"
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost", "::ffff:127.0.0.1"])
-def test_this_machine_needs_no_tls(host: str) -> None:
-    check_plaintext(plaintext_settings(host=host))
-
-
-async def test_where_tls_ends_in_front_the_ingress_starts(system: System) -> None:
-    await system.processor()
-    async with await system.ingress(host="0.0.0.0", allow_plaintext="true") as bitgo:  # noqa: S104
-        body = reserve_body(Kind.ALLOCATION)
-        assert 200 == (await bitgo.reserve(Kind.ALLOCATION, body)).status
-
-
-async def test_a_malformed_address_of_the_database_is_not_repeated(system: System) -> None:
-    secret = "hunter2hunter2"
-    address = f"postgresql://user:p/{secret}@127.0.0.1:5432/database"
-    await ends_with(system, "ingress-odd", "INGRESS_POSTGRES_URL: must be postgresql://", postgres_url=address)
-    assert secret not in system.log("ingress-odd").read_text()
-
-
-async def test_an_operators_token_in_the_place_of_its_hash_is_not_logged(system: System) -> None:
-    secret, file = "hunter2hunter2", system.folder / "operators.json"
-    file.write_text(f'[{{"name": "a", "sha256": "{secret}", "permissions": []}}]')
-    await system.processor()
-    await ends_with(system, "ingress-odd", "is no list of operator tokens", operator_tokens_file=str(file))
-    assert secret not in system.log("ingress-odd").read_text()
-
-
-def plaintext_settings(**given: Any) -> IngressSettings:
-    return IngressSettings(
-        postgres_url="postgresql://",  # type: ignore[arg-type]
-        enterprise_id="e",
-        bitgo_public_key_files=("bitgo.pem",),  # type: ignore[arg-type]
-        port=0,
-        **given,
-    )
