@@ -31,10 +31,6 @@ from service.postgres import KEYED, Connection, connect
 TRY_LOCK_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1
 """Events are gathered for this long: a Kafka transaction costs the same for one event as for hundreds."""
-FEW_RECORDS: Final = 64
-LOOK_SECONDS_FEW: Final = 0.3
-"""After fewer than `FEW_RECORDS` events are gathered for longer: with a client or two, ten transactions a second are a
-good part of all work."""
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 BATCH_MAX_BYTES: Final = 256 * 1024
 """A larger record is a batch by itself."""
@@ -135,9 +131,9 @@ class _Publisher:
             self._note_relaying(box, yes=True)
             left_open = HangingTransactions(self._settings, box.topic, box.seen)
             while True:
-                pause = await _publish(connection, producer, box)
+                more = await _publish(connection, producer, box)
                 await left_open.look()
-                await asyncio.sleep(pause)
+                await asyncio.sleep(0 if more else LOOK_SECONDS)
         finally:
             self._note_relaying(box, yes=False)
             await producer.stop()
@@ -169,17 +165,15 @@ async def _abort_what_was_left_open(connection: Connection, producer: AIOKafkaPr
     await producer.abort_transaction()
 
 
-async def _publish(connection: Connection, producer: AIOKafkaProducer, box: Outbox) -> float:
-    """Publish new records in one Kafka transaction; returns the seconds until the next look."""
+async def _publish(connection: Connection, producer: AIOKafkaProducer, box: Outbox) -> bool:
+    """Publish new records in one Kafka transaction; true if there may be more already."""
     news = await box.load(connection)
     if news.records:
         async with producer.transaction():
             await asyncio.gather(*await _send(producer, news.records))
     box.seen.update(news.seen)
     metrics.EVENTS.labels(box.topic).inc(len(news.records))
-    if news.is_full:
-        return 0.0
-    return LOOK_SECONDS if len(news.records) >= FEW_RECORDS else LOOK_SECONDS_FEW
+    return news.is_full
 
 
 async def _send(
