@@ -11,7 +11,7 @@ SOURCES := schemas service ingress processor bitgo replay proof local cli bench 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test test-fast faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
+.PHONY: help demo test test-fast test-long faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
 	bench-counts bench-peers docs audit lock format clean
 
 help: ## list the targets
@@ -27,7 +27,10 @@ JOBS ?= 2
 test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses, JOBS=1 one after the other)
 	@$(BIN)/coverage run --branch --include=processor/domain/machine.py -m pytest -q tests/processor/test_machine*.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
-	@$(BIN)/python -m pytest --ignore tests/faults --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/faults -m "not long" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
+	@$(BIN)/python -m pytest --ignore tests/faults -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.dev ## the tests that need no server, in half a minute
 	@$(BIN)/python -m pytest -q -m unit --ignore tests/faults --numprocesses $(JOBS) $(ARGS)

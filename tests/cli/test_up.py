@@ -185,6 +185,7 @@ async def test_what_dies_is_restarted_and_two_stacks_do_not_share_a_folder(
     assert await process.wait() == 0
 
 
+@pytest.mark.long
 async def test_fewer_processors_than_before_have_all_partitions_at_once(up: Callable[..., Any]) -> None:
     process, description = await up("--ingress", "1", "--processors", "2")
     process.send_signal(signal.SIGINT)
@@ -199,6 +200,7 @@ async def test_fewer_processors_than_before_have_all_partitions_at_once(up: Call
     assert await process.wait() == 0
 
 
+@pytest.mark.long
 async def test_settings_come_from_the_environment_too(up: Callable[..., Any]) -> None:
     process, description = await up(
         *("--ingress", "1", "--processors", "1", "--enterprise-id", "ours", "--partitions", "3"),

@@ -96,6 +96,7 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.mark.long
 async def test_the_curl_lines_get_the_same_answers_when_they_are_pasted(key: Path, tmp_path: Path) -> None:
     pasted = "auth-05,auth-21,body-08,body-10,body-62,number-07,number-52"
     async with serving(key) as url:

@@ -8,6 +8,8 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+import pytest
+
 from tests.conformance.conftest import serving
 
 INTEGRATE = Path(__file__).parent.parent.parent / "docs" / "integrate.md"
@@ -29,6 +31,7 @@ async def paste(script: str, folder: Path) -> str:
     return out.decode()
 
 
+@pytest.mark.long
 async def test_for_a_platform_that_runs_this_service(tmp_path: Path) -> None:
     up = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli", "up", "--data", str(tmp_path / ".data"), "--port", "0"),

@@ -63,7 +63,7 @@ async def test_given_an_absent_standby_then_a_commit_is_neither_cancelled_nor_be
     await asyncio.sleep(6)  # longer than any time limit of the server
     assert 1 == len(rows(server.url, "SELECT 1 FROM journal"))
     server.set(synchronous_standby_names="")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(rows(server.url, "SELECT 1 FROM journal")) < 2:
             await asyncio.sleep(0.05)
     assert [] == (await worker([record])).journal

@@ -2,12 +2,15 @@
 
 from contextlib import AsyncExitStack
 
+import pytest
+
 from bitgo.client import BitGo
 from tests.proof.conftest import differences, verify
 from tests.support.system import System
 from tests.support.traffic import Traffic, entered
 
 
+@pytest.mark.long
 async def test_a_system_under_traffic_has_no_difference(system: System) -> None:
     for number in range(2):
         await system.processor(f"processor-{number}", wait=False)

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 import psycopg
+import pytest
 from aiokafka import TopicPartition
 
 from bitgo.client import BitGo, reserve_body
@@ -34,6 +35,7 @@ from tests.support.system import System
 ASYNC = {"Prefer": "respond-async"}
 
 
+@pytest.mark.long
 async def test_a_prune_that_was_killed_is_run_again(half_copy: System, halfway: Halfway) -> None:
     """And what is left is enough to verify, and to go on with a rebuild."""
     begun = ("begun", "me", uuid.uuid4(), uuid.uuid4())

@@ -34,6 +34,7 @@ async def test_an_empty_database_becomes_the_same_under_other_settings(whole: Sy
     assert contents(whole) == contents(empty)
 
 
+@pytest.mark.long
 async def test_processors_go_on_where_a_rebuild_ended(system: System, servers: Servers, template: str) -> None:
     await filled(system, 500)
     with on_database(servers, system, system.folder, template) as rebuilt:
@@ -95,6 +96,7 @@ async def refuses_to_start(system: System) -> None:
     assert "allocations rebuild" in last
 
 
+@pytest.mark.long
 async def test_it_waits_for_nobody_who_writes(system: System) -> None:
     """And a processor waits for a rebuild."""
     await filled(system, 50)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from bitgo.client import reserve_body
@@ -49,6 +50,7 @@ async def test_a_capture_is_applied_elsewhere_with_the_same_outcomes_as_often_as
     assert not re.search(r"^  applied", again.out, re.MULTILINE), again.out
 
 
+@pytest.mark.long
 async def test_at_the_captured_pace_the_outcomes_are_the_same_across_partitions(
     system: System, target: System, tmp_path: Path
 ) -> None:
@@ -59,6 +61,7 @@ async def test_at_the_captured_pace_the_outcomes_are_the_same_across_partitions(
     assert journal(system, Rewriter("s")) == journal(target)
 
 
+@pytest.mark.long
 async def test_without_new_ids_a_capture_goes_elsewhere_but_not_back(
     system: System, narrow: System, tmp_path: Path
 ) -> None:

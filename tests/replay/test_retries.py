@@ -4,6 +4,7 @@ import asyncio
 import signal
 
 import psycopg
+import pytest
 
 from tests.support.cli import finish, run, start
 from tests.support.dead_letters import letters, listed, misplace, reserve, rows_of, servers
@@ -53,6 +54,7 @@ async def test_killed_after_recording_and_before_publishing(parking: System) -> 
     ]
 
 
+@pytest.mark.long
 async def test_killed_after_publishing_and_before_recording_where(parking: System) -> None:
     """The row is locked, so that the position can not be written, until the process that would write it is dead."""
     command = reserve()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from bitgo.simulator.ledger import Ledger
 from schemas.words import Kind
@@ -35,6 +36,7 @@ class Work:
     acknowledged: int = 0
 
 
+@pytest.mark.long
 async def test_killed_again_and_again_it_agrees_with_itself(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)

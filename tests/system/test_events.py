@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from bitgo.client import reserve_body
@@ -91,6 +92,7 @@ async def test_events_come_once_and_in_order_though_relays_are_killed(system: Sy
     )
 
 
+@pytest.mark.long
 async def test_a_relay_that_sleeps_is_replaced_and_fenced(system: System) -> None:
     for n in range(2):
         await system.processor(f"processor-{n}")

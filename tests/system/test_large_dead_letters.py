@@ -83,6 +83,7 @@ async def reached(servers: Servers, template: str, tmp_path: Path) -> AsyncItera
             yield Reached(system, bitgo)
 
 
+@pytest.mark.long
 async def test_a_record_that_is_too_large_for_the_topic_is_published_as_a_stub(
     reached: Reached, tmp_path: Path
 ) -> None:

@@ -283,6 +283,7 @@ async def test_what_else_could_be_written_the_broker_refuses(reached: Reached, w
         await reached.append(written)
 
 
+@pytest.mark.long
 async def test_all_of_it_is_published_verified_rebuilt_and_started_on(
     reached: Reached, servers: Servers, template: str
 ) -> None:

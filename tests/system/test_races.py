@@ -38,7 +38,7 @@ async def test_a_clear_right_after_the_reserves_answer_always_finds_it(site: Sit
             assert (await ingresses[n % 4].reserve(Kind.ALLOCATION, body)).status == 200
             outcomes[(await ingresses[(n + 1) % 4].clear(Kind.ALLOCATION, body["allocationId"])).status] += 1
 
-    await asyncio.gather(*[pairs(125) for _ in range(8)])
+    await asyncio.gather(*[pairs(40) for _ in range(8)])
     assert {200: 1000} == outcomes
 
 

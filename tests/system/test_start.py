@@ -95,6 +95,7 @@ async def test_a_topic_that_was_created_again_is_shorter_than_what_was_applied(s
     await refuses(system, "ends at offset 0", "shortened or created again", "Restore the topic")
 
 
+@pytest.mark.long
 async def test_a_topic_that_was_created_again_and_filled_up(system: System) -> None:
     """As long as before, with other records: found by the command id of the last one."""
     await worked(system, 3)
@@ -106,6 +107,7 @@ async def test_a_topic_that_was_created_again_and_filled_up(system: System) -> N
     await refuses(system, "another record than the one in the journal", "Restore what belongs together")
 
 
+@pytest.mark.long
 async def test_a_topic_that_was_created_again_and_filled_beyond_what_was_applied(system: System) -> None:
     """With good commands, so that a position that was answered before has another command's record now."""
     await worked(system, 24)
@@ -146,6 +148,7 @@ async def test_another_cluster(system: System) -> None:
     await refuses(system, "this is Kafka cluster", with_another_id, "point the settings at that cluster")
 
 
+@pytest.mark.long
 async def test_another_topic_prefix(system: System) -> None:
     await worked(system)
     system.prefix = f"{system.prefix}other."
@@ -174,6 +177,7 @@ async def test_an_empty_database_beside_a_full_topic(system: System, servers: Se
     servers.drop(empty)
 
 
+@pytest.mark.long
 async def test_an_empty_database_beside_events(system: System, servers: Servers, template: str) -> None:
     """The commands were deleted, by whoever thought to start anew."""
     await worked(system)
