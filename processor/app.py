@@ -40,10 +40,16 @@ async def run(settings: ProcessorSettings) -> None:
         if url is None:
             return
         _log.info("started", metrics=url, instance_id=settings.instance_id)
-        identity = await unless(stop, when_possible(lambda: check_start(settings, claim=True), health, "start"))
+        identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
         if identity is not None:
             await _Processor(settings, identity, health).run(stop)
     _log.info("stopped")
+
+
+async def _check(settings: ProcessorSettings) -> LogIdentity:
+    identity = await check_start(settings, claim=True)
+    await coordinator.check_group(settings, settings.group_id)
+    return identity
 
 
 class _Processor:

@@ -19,11 +19,12 @@ from aiokafka.consumer import consumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.types import Int16, Int32, Schema, String
 
+from service.errors import UnavailableError
 from service.kafka import admin
 from service.settings import ServiceSettings
 
@@ -87,6 +88,15 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
 def use(when_fenced: Callable[[], None]) -> None:
     """Install for the one group consumer of this process; `when_fenced` is called when its place was taken."""
     consumer.GroupCoordinator = partial(_Coordinator, when_fenced=when_fenced)
+
+
+async def check_group(settings: ServiceSettings, group: str) -> None:
+    """Raises UnavailableError when the Kafka user may not join the group: Faust would wait for ever and say nothing."""
+    async with admin(settings) as client:
+        try:
+            await client.find_coordinator(group)
+        except GroupAuthorizationFailedError:
+            raise UnavailableError(f"the Kafka user needs the right Read on the group {group}") from None
 
 
 async def who_has(settings: ServiceSettings, group: str, instance_id: str) -> str:

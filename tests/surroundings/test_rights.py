@@ -8,7 +8,7 @@ from schemas.words import Kind
 from tests.support.own_postgres import own_postgres
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
-from tests.surroundings.rights import Operation, guarded_kafka, ingress_rights, processor_rights
+from tests.surroundings.rights import Operation, Resource, guarded_kafka, ingress_rights, processor_rights
 
 
 async def waits_for(system: System, name: str, *words: str) -> None:
@@ -28,10 +28,13 @@ async def test_a_missing_right_is_named_and_taken_up_when_it_is_given(tmp_path: 
     ):
         needed = processor_rights(system.topics, f"{system.prefix}processors")
         later = [right for right in needed if right.operation is Operation.DESCRIBE_CONFIGS]
-        await kafka.grant("processor", [right for right in needed if right not in later])
+        group = [right for right in needed if right.resource is Resource.GROUP]
+        await kafka.grant("processor", [right for right in needed if right not in later + group])
         await system.processor(wait=False, **kafka.settings("processor"))
         await waits_for(system, "processor-0", "the right DescribeConfigs", system.prefix)
         await kafka.grant("processor", later)
+        await waits_for(system, "processor-0", "the right Read on the group", system.prefix)
+        await kafka.grant("processor", group)
         await system.ready("processor-0")
         await kafka.grant("ingress", ingress_rights(system.topics))
         async with await system.ingress(**kafka.settings("ingress")) as bitgo:
