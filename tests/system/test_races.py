@@ -39,7 +39,7 @@ async def test_a_clear_right_after_the_reserves_answer_always_finds_it(site: Sit
             outcomes[(await ingresses[(n + 1) % 4].clear(Kind.ALLOCATION, body["allocationId"])).status] += 1
 
     await asyncio.gather(*[pairs(40) for _ in range(8)])
-    assert {200: 1000} == outcomes
+    assert {200: 320} == outcomes
 
 
 async def test_a_deallocation_passes_right_after_the_clears_answer(site: Site) -> None:
