@@ -9,6 +9,7 @@ from replay.producer import producing
 from replay.retry import Retrier, Say
 from service.kafka import commands_reader
 from service.migrations import check_migrations
+from service.pooling import check_sessions
 from service.postgres import connect
 from service.settings import ServiceSettings
 from service.start import check_start
@@ -22,6 +23,7 @@ async def handling(settings: ServiceSettings) -> AsyncIterator[Connection]:
 
     Raises RefusedError while somebody else does.
     """
+    await check_sessions(settings)
     async with await connect(settings, "allocations-dead-letters") as connection:
         await check_migrations(connection)
         row = await (await connection.execute(_LOCK)).fetchone()

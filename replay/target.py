@@ -7,6 +7,7 @@ from schemas.topics import Topics
 from service.errors import OperatorError
 from service.kafka import admin, describe_all
 from service.log_checks import check_topics, load_identity
+from service.pooling import check_sessions
 from service.postgres import connect
 from service.settings import ServiceSettings
 
@@ -37,6 +38,7 @@ def check_not_its_own(source: Source, target: Target, rewriter: Rewriter | None)
 
 async def check_same_log(settings: ServiceSettings, target: Target) -> None:
     """The database whose outcomes are to be counted is the state of the target."""
+    await check_sessions(settings)
     async with await connect(settings, "allocations-load") as connection:
         identity = await load_identity(connection)
     if identity is None or (identity.cluster_id, identity.commands_topic) != (target.cluster_id, target.topic):

@@ -76,9 +76,11 @@ async def test_sessions_that_are_shared_are_refused(system: System, mode: str) -
             assert "refused_to_run" in last
             assert "set its pool_mode to session" in last
             assert "Traceback" not in system.log(name).read_text()
-        for verb in ("migrate", "verify", "rebuild"):
+        for verb in ("migrate", "verify", "rebuild", "dead-letters discard 0 0 --reason none"):
             ran = await run(
-                verb, PROCESSOR_POSTGRES_URL=system.database_url, PROCESSOR_KAFKA_BOOTSTRAP_SERVERS=system.kafka
+                *verb.split(),
+                PROCESSOR_POSTGRES_URL=system.database_url,
+                PROCESSOR_KAFKA_BOOTSTRAP_SERVERS=system.kafka,
             )
             assert (verb, EXIT_OPERATOR) == (verb, ran.status)
             assert "set its pool_mode to session" in ran.err
