@@ -70,6 +70,7 @@ BAD: dict[str, tuple[str, Callable[[], str | None]]] = {
     "PS256": ("algorithm", lambda: signed(algorithm="PS256")),
     "another key": ("wrong_signature", lambda: sign(STRANGER)),
     "a stranger with a kid": ("wrong_signature", lambda: signed(STRANGER, kid="unknown")),
+    "signature cut": ("malformed", lambda: sign(KEY)[:-4]),
     "payload changed": ("wrong_signature", lambda: _with_another_payload(signed())),
     "expired": ("expired", lambda: signed(exp=at(-10))),
     "too long-lived": ("too_long_lived", lambda: signed(exp=at(75))),
