@@ -91,7 +91,7 @@ async def list_allocations(request: web.Request) -> web.Response:
     deadline = request.app[SUBMISSION].deadline()
     with request.app[SLOTS]:
         _check_enterprise(request)
-        query = _query(request)
+        query = query_of(request)
         await request.app[ACCESS].claim(caller, deadline)
         partner_id = request.app[SETTINGS].partner_id
         try:
@@ -106,7 +106,7 @@ def _check_enterprise(request: web.Request) -> None:
         raise ProblemError(404, "not_found", "there is no such enterprise")
 
 
-def _query(request: web.Request) -> ListQuery:
+def query_of(request: web.Request) -> ListQuery:
     values: dict[str, str] = {}
     for name in request.query:
         values[name] = ",".join(request.query.getall(name)) if name.endswith("s") else request.query[name]

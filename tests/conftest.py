@@ -18,7 +18,7 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", NO_OPTIMIZING)
 
 TESTS = Path(__file__).parent
 
-PROCESSES = {"cli/test_up.py", "cli/test_data_folder.py", "cli/test_readme.py", "cli/test_secrets.py"} | {
+PROCESSES = {"cli/test_up.py"} | {
     *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
     *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
     *(f"conformance/test_{name}.py" for name in ("command", "integrate", "wrong_partners")),

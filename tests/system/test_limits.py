@@ -50,61 +50,15 @@ async def test_clear_and_release_ignore_their_body(site: Site, data: bytes, cont
     assert too_large.status == 413
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
-async def test_a_reserve_that_is_not_json_by_its_type(site: Site, content_type: str) -> None:
-    headers = site.bitgo.headers() | {"Content-Type": content_type}
-    data = json.dumps(reserve_body(Kind.ALLOCATION)).encode()
-    reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", headers, data=data)
-    assert (415, "not_json") == (reply.status, reply.body["code"])
+async def test_given_a_reserve_that_is_none_then_its_answer_is_a_problem(site: Site) -> None:
+    """Which are none: tests/ingress/test_requests.py."""
+    for content_type, data, expected in (("text/plain", b"{}", 415), ("application/json", b"[" * 60_000, 400)):
+        headers = site.bitgo.headers() | {"Content-Type": content_type}
+        reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", headers, data=data)
+        assert (expected, "application/problem+json") == (reply.status, reply.headers["Content-Type"].split(";")[0])
 
 
-@pytest.mark.parametrize(
-    "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.bitgo+json"]
-)
-async def test_a_reserve_that_is_json_by_its_type(site: Site, content_type: str) -> None:
-    headers = site.bitgo.headers() | {"Content-Type": content_type}
-    data = json.dumps(reserve_body(Kind.ALLOCATION)).encode()
-    assert (await site.bitgo.call("POST", "/bitgo/v1/allocations", headers, data=data)).status == 200
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"null",
-        b"[]",
-        b"{",
-        b"\xff\xfe",
-        b'{"a": NaN}',
-        b'{"a": 1, "a": 2}',
-        b"[" * 60_000,
-        b'{"allocationId": "\\ud800"}',
-        b'{"amount": ' + b"9" * 60_000 + b"}",
-        b'"text"',
-    ],
-    ids=lambda data: repr(data[:20]),
-)
-async def test_what_is_no_reserve(site: Site, data: bytes) -> None:
-    reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", site.bitgo.headers() | JSON, data=data)
-    assert (400, "bad_request") == (reply.status, reply.body["code"])
-    assert reply.body["errors"]
-    assert all({"field", "message"} == error.keys() for error in reply.body["errors"])
-
-
-async def test_every_wrong_field_is_named(site: Site) -> None:
-    body = {
-        "allocationId": "x",
-        "amount": {"currency": "", "quantity": 0},
-        "clientId": None,
-        "partnersConnectionId": "",
-        "partnerClientId": 5,
-    }
-    reply = await site.bitgo.call("POST", "/bitgo/v1/allocations", json=body)
-    expected = {"allocationId", "amount.currency", "amount.quantity", "clientId", "connectionId"}
-    assert expected | {"partnersConnectionId", "partnerClientId"} == {error["field"] for error in reply.body["errors"]}
-
-
-@pytest.mark.parametrize("bad", ["x", "0b0e4a5e2c564a3c9f2e6a7d3f8b1c22", "%00", "%2F", "é", "1" * 300])
+@pytest.mark.parametrize("bad", ["x", "%00", "%2F", "é"])
 @pytest.mark.parametrize("kind", Kind)
 async def test_a_path_that_names_no_uuid(site: Site, bad: str, kind: Kind) -> None:
     for method, tail in (("PUT", "/clear"), ("PUT", "/release"), ("GET", "")):
@@ -136,7 +90,9 @@ async def test_over_the_limit_of_requests_in_flight(system: System) -> None:
         assert (await bitgo.reserve(Kind.ALLOCATION, body)).status == 200
         await system.supervisor.remove("processor-0")
         waiting = asyncio.create_task(bitgo.clear(Kind.ALLOCATION, body["allocationId"]))
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(2):
+            while not (await system.metrics("ingress-0"))["ingress_requests_in_flight"]:
+                await asyncio.sleep(0.02)
         refused = await bitgo.release(Kind.ALLOCATION, body["allocationId"])
         unauthorized = await bitgo.call("GET", f"/bitgo/v1/allocation/{body['allocationId']}", {})
         pending = await waiting
@@ -156,9 +112,12 @@ async def test_over_the_limit_of_lag_nothing_is_published_and_no_token_used(syst
         await bitgo.reserve(Kind.ALLOCATION, reserve_body(Kind.ALLOCATION))
         await system.supervisor.remove("processor-0")
         allocation = str(uuid.uuid4())
-        for _ in range(4):
-            assert (await bitgo.release(Kind.ALLOCATION, allocation)).body["code"] == "outcome_pending"
-        await asyncio.sleep(1.5)
+        codes = ["outcome_pending"]
+        async with asyncio.timeout(20):
+            while codes[-1] == "outcome_pending":
+                codes.append((await bitgo.release(Kind.ALLOCATION, allocation)).body["code"])
+        assert "overloaded" == codes[-1]
+        assert len(codes) > 5, "three may be behind"
         headers = bitgo.headers()
         path = f"/bitgo/v1/allocation/{allocation}/release"
         refused = await bitgo.call("PUT", path, headers)

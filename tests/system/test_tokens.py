@@ -1,18 +1,14 @@
 """Who may call (contract, section 4): every bad token gets the same answer, and a good one counts once."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import json
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bitgo.client import SIGNATURE, BitGo, reserve_body, sign
 from schemas.words import Kind, Verb
@@ -28,57 +24,15 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
-def part(document: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
-
-
-def hs256_with_the_public_key(bitgo: BitGo) -> str:
-    """The classic confusion: BitGo's public key as the secret of a symmetric signature."""
-    pem = bitgo.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    signed = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims())}"
-    digest = hmac.new(pem, signed.encode(), hashlib.sha256).digest()
-    return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
-
-
-def raw(bitgo: BitGo, payload: bytes) -> str:
-    """A well signed token with any payload."""
-    return jwt.api_jws.encode(payload, bitgo.key, "RS256")
-
-
-BAD = {
-    "none": lambda _: f"{part({'alg': 'none'})}.{part(claims())}.",
-    "HS256 with the public key": hs256_with_the_public_key,
+BAD: dict[str, Callable[[BitGo], str]] = {
     "another key": lambda _: sign(STRANGER),
-    "RS512": lambda bitgo: jwt.encode(claims(), bitgo.key, "RS512"),
-    "PS256": lambda bitgo: jwt.encode(claims(), bitgo.key, "PS256"),
     "expired": lambda bitgo: jwt.encode(claims(exp=int(time.time()) - 10), bitgo.key, "RS256"),
-    "too long-lived": lambda bitgo: jwt.encode(claims(exp=int(time.time()) + 75), bitgo.key, "RS256"),
-    "not valid yet": lambda bitgo: jwt.encode(claims(nbf=int(time.time()) + 30), bitgo.key, "RS256"),
-    "issued in the future": lambda bitgo: jwt.encode(claims(iat=int(time.time()) + 30), bitgo.key, "RS256"),
-    "no exp": lambda bitgo: jwt.encode(claims(exp=None), bitgo.key, "RS256"),
     "no jti": lambda bitgo: jwt.encode(claims(jti=None), bitgo.key, "RS256"),
-    "empty jti": lambda bitgo: jwt.encode(claims(jti=""), bitgo.key, "RS256"),
-    "jti is a number": lambda bitgo: raw(bitgo, json.dumps(claims(jti=5)).encode()),
-    "jti of 2,000 characters": lambda bitgo: jwt.encode(claims(jti="x" * 2000), bitgo.key, "RS256"),
-    "exp is text": lambda bitgo: raw(bitgo, json.dumps(claims(exp="soon")).encode()),
-    "exp is digits in text": lambda bitgo: raw(bitgo, json.dumps(claims(exp=str(int(time.time()) + 30))).encode()),
-    "exp is true": lambda bitgo: raw(bitgo, json.dumps(claims(exp=True)).encode()),
-    "exp is infinite": lambda bitgo: raw(bitgo, b'{"exp": 1e999, "jti": "a"}'),
-    "exp is huge": lambda bitgo: raw(bitgo, b'{"exp": 1' + b"0" * 400 + b', "jti": "a"}'),
-    "exp has 2,500 digits": lambda bitgo: raw(bitgo, b'{"jti": "a", "exp": ' + b"1" * 2500 + b"}"),
-    "claims are a list": lambda bitgo: raw(bitgo, b"[1]"),
-    "claims are deep": lambda bitgo: raw(bitgo, b"[" * 2500),
-    "claims are no JSON": lambda bitgo: raw(bitgo, b"\xff"),
-    "a stranger with a kid": lambda _: jwt.encode(claims(), STRANGER, "RS256", headers={"kid": "unknown"}),
-    "signature cut": lambda bitgo: sign(bitgo.key)[:-4],
-    "payload changed": lambda bitgo: sign(bitgo.key).replace(".", f".{part({'x': 1})}", 1),
-    "garbage": lambda _: "not a token",
-    "dots": lambda _: "..",
     "7,000 characters": lambda _: "x" * 7000,
-    "7,000 characters, signed": lambda bitgo: jwt.encode(claims(more="x" * 4800), bitgo.key, "RS256"),
     "empty": lambda _: "",
     "Latin-1": lambda _: "é" * 30,
 }
+"""Some of them: tests/ingress/test_signatures.py has all."""
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -115,26 +69,6 @@ async def test_two_signature_headers_are_one_too_many(site: Site) -> None:
     two = [(SIGNATURE, token), (SIGNATURE, sign(site.bitgo.key))]
     reply = await site.bitgo.call("GET", f"/bitgo/v1/allocation/{uuid.uuid4()}", two)  # type: ignore[arg-type]
     assert reply.status == 401
-
-
-async def test_the_leeway_counts_for_exp_and_for_the_longest_lifetime(site: Site) -> None:
-    path = f"/bitgo/v1/allocation/{uuid.uuid4()}"
-    for exp in (-3, 63):
-        token = jwt.encode(claims(exp=int(time.time()) + exp), site.bitgo.key, "RS256")
-        assert (await site.bitgo.call("GET", path, {SIGNATURE: token})).status == 404
-
-
-async def test_an_audience_or_an_issuer_does_no_harm(site: Site) -> None:
-    token = jwt.encode(claims(aud="us", iss="bitgo", sub="x"), site.bitgo.key, "RS256")
-    reply = await site.bitgo.call("GET", f"/bitgo/v1/allocation/{uuid.uuid4()}", {SIGNATURE: token})
-    assert reply.status == 404
-
-
-async def test_a_kid_that_names_no_key_means_all_keys_are_tried(site: Site) -> None:
-    for kid in ("development", "unknown"):
-        token = jwt.encode(claims(), site.bitgo.key, "RS256", headers={"kid": kid})
-        reply = await site.bitgo.call("GET", f"/bitgo/v1/allocation/{uuid.uuid4()}", {SIGNATURE: token})
-        assert reply.status == 404
 
 
 async def test_a_token_counts_once_in_one_process_and_across_processes(site: Site) -> None:
