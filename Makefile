@@ -33,7 +33,7 @@ test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
 	@$(BIN)/python -m pytest --ignore tests/faults -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.dev ## the tests that need no server, in half a minute
-	@$(BIN)/python -m pytest -q -m unit --ignore tests/faults --numprocesses $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -q -m "unit and not long" --ignore tests/faults --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))

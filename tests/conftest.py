@@ -2,7 +2,10 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,7 @@ TESTS = Path(__file__).parent
 PROCESSES = {"cli/test_up.py"} | {
     *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
     *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
+    *("surroundings/test_ports.py", "surroundings/test_rights.py", "simulator/test_server_kills.py"),
     *(f"conformance/test_{name}.py" for name in ("command", "integrate", "wrong_partners")),
 }
 """Test files that start servers or processes of ours without a fixture that says so."""
@@ -42,3 +46,27 @@ def height_of(path: str, fixtures: frozenset[str]) -> str:
     if "database_url" in fixtures:
         return "postgres"
     return "system" if "servers" in fixtures else "unit"
+
+
+SERVERS = {"java", "initdb", "postgres"}
+_without_servers: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_server_in_a_unit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A file that PROCESSES lacks shows here."""
+    if request.node.get_closest_marker("unit"):
+        _without_servers.append(request.node.nodeid)
+    yield
+    _without_servers.clear()
+
+
+def _refuse_servers(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "subprocess.Popen" or not _without_servers:
+        return
+    words = [os.fsdecode(word) for word in arguments[1]]
+    if Path(words[0]).name in SERVERS or ["cli", "up"] == words[2:4]:
+        raise AssertionError(f"{_without_servers[-1]} is a unit, and starts {words[:4]}")
+
+
+sys.addaudithook(_refuse_servers)

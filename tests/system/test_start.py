@@ -16,6 +16,7 @@ from schemas.words import AfterFinal
 from service.errors import EXIT_OPERATOR, OperatorError
 from service.kafka import admin
 from service.migrations import migrate
+from service.start import check_assignment, check_start
 from service.topics import ensure_topics
 from tests.support.servers import Servers
 from tests.support.system import System
@@ -54,11 +55,28 @@ def reserve(partition: int | None = None) -> ReserveAllocation:
     )
 
 
-async def refuses(system: System, *words: str, verbs: tuple[str, ...] = ("processor", "ingress")) -> None:
-    """The processes end with status 78, once, and their last line has all the words."""
+async def refused(system: System, *words: str) -> None:
+    """The checks that both processes run before anything else say all the words, once the broker says what changed."""
+    with pytest.raises(OperatorError) as caught:
+        await _check_until_refused(system)
+    for word in words:
+        assert word in str(caught.value)
+
+
+async def _check_until_refused(system: System) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            identity = await check_start(system.settings(), claim=True)
+            await check_assignment(system.settings(), range(identity.partitions))
+            await asyncio.sleep(0.05)
+
+
+async def refuse(system: System, *words: str) -> None:
+    """Both processes end with status 78, once, and their last line has all the words."""
+    verbs = ("processor", "ingress")
     expected = {(verb, EXIT_OPERATOR) for verb in verbs}
-    for verb in verbs:
-        await (system.processor if verb == "processor" else system.ingress)(verb, wait=False)
+    await system.processor("processor", wait=False)
+    await system.ingress("ingress", wait=False)
     async with asyncio.timeout(30):
         while not {(name, status) for name, status in system.ended if name in verbs} >= expected:
             await asyncio.sleep(0.05)
@@ -92,10 +110,9 @@ async def recreate(system: System, *topics: str, partitions: int | None = None) 
 async def test_a_topic_that_was_created_again_is_shorter_than_what_was_applied(system: System) -> None:
     await worked(system)
     await recreate(system, system.topics.commands)
-    await refuses(system, "ends at offset 0", "shortened or created again", "Restore the topic")
+    await refused(system, "ends at offset 0", "shortened or created again", "Restore the topic")
 
 
-@pytest.mark.long
 async def test_a_topic_that_was_created_again_and_filled_up(system: System) -> None:
     """As long as before, with other records: found by the command id of the last one."""
     await worked(system, 3)
@@ -104,7 +121,7 @@ async def test_a_topic_that_was_created_again_and_filled_up(system: System) -> N
         for partition in range(8):
             for _ in range(3):
                 await producer.send_and_wait(system.topics.commands, b"something else", partition=partition)
-    await refuses(system, "another record than the one in the journal", "Restore what belongs together")
+    await refused(system, "another record than the one in the journal", "Restore what belongs together")
 
 
 @pytest.mark.long
@@ -120,7 +137,7 @@ async def test_a_topic_that_was_created_again_and_filled_beyond_what_was_applied
                 asked = reserve(partition)
                 key, value = key_of(asked.allocation_id), encode_command(asked)
                 await producer.send_and_wait(system.topics.commands, value, key=key, partition=partition)
-    await refuses(system, "another record than the one in the journal", "Restore what belongs together")
+    await refuse(system, "another record than the one in the journal", "Restore what belongs together")
     assert journal == system.rows('SELECT * FROM journal ORDER BY partition, "offset"')
     with pytest.raises(aiohttp.ClientConnectorError):
         async with aiohttp.ClientSession() as session, session.get(system.urls["ingress"]):
@@ -132,28 +149,27 @@ async def test_another_number_of_partitions(system: System) -> None:
     async with admin(system.settings()) as client:
         for topic in required_settings(system.topics):
             await client.create_partitions({topic: NewPartitions(12)})
-    await refuses(system, "12 partitions", "was started with 8", "partitions can not be added or removed")
+    await refused(system, "12 partitions", "was started with 8", "partitions can not be added or removed")
 
 
 async def test_an_events_topic_with_another_number_of_partitions(system: System) -> None:
     async with admin(system.settings()) as client:
         await client.create_partitions({system.topics.events: NewPartitions(9)})
-    await refuses(system, "has 9 partitions", "create the topic again")
+    await refused(system, "has 9 partitions", "create the topic again")
 
 
 async def test_another_cluster(system: System) -> None:
     await worked(system)
     with_another_id = str(uuid.uuid4())
     system.rows("UPDATE log_identity SET cluster_id = %s RETURNING 1", with_another_id)
-    await refuses(system, "this is Kafka cluster", with_another_id, "point the settings at that cluster")
+    await refused(system, "this is Kafka cluster", with_another_id, "point the settings at that cluster")
 
 
-@pytest.mark.long
 async def test_another_topic_prefix(system: System) -> None:
     await worked(system)
     system.prefix = f"{system.prefix}other."
     await system.create_topics()
-    await refuses(system, "the commands topic is set to", "set the topic prefix back")
+    await refused(system, "the commands topic is set to", "set the topic prefix back")
 
 
 async def test_a_database_that_is_older_than_what_was_published(system: System, servers: Servers) -> None:
@@ -163,7 +179,7 @@ async def test_a_database_that_is_older_than_what_was_published(system: System, 
     servers.execute(f"CREATE DATABASE {backup} TEMPLATE {system.database_url.rsplit('/', 1)[1]}")
     await worked(system)
     system.database_url = servers.database_url(backup)
-    await refuses(system, "older than what was published", "restore its newest backup")
+    await refused(system, "older than what was published", "restore its newest backup")
     assert 20 == len(system.rows("SELECT 1 FROM journal"))
     servers.drop(backup)
 
@@ -173,11 +189,10 @@ async def test_an_empty_database_beside_a_full_topic(system: System, servers: Se
     empty = f"empty_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {empty} TEMPLATE {template}")
     system.database_url = servers.database_url(empty)
-    await refuses(system, "the database is empty", "is not", verbs=("processor",))
+    await refused(system, "the database is empty", "is not")
     servers.drop(empty)
 
 
-@pytest.mark.long
 async def test_an_empty_database_beside_events(system: System, servers: Servers, template: str) -> None:
     """The commands were deleted, by whoever thought to start anew."""
     await worked(system)
@@ -185,7 +200,7 @@ async def test_an_empty_database_beside_events(system: System, servers: Servers,
     empty = f"empty_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {empty} TEMPLATE {template}")
     system.database_url = servers.database_url(empty)
-    await refuses(system, "the database is empty", "it has the event of", verbs=("processor",))
+    await refused(system, "the database is empty", "it has the event of")
     servers.drop(empty)
 
 
@@ -208,7 +223,7 @@ async def test_an_empty_database_beside_what_a_relay_has_only_begun(
 
 async def test_topics_that_are_missing(system: System) -> None:
     system.prefix = f"missing{system.prefix}"
-    await refuses(system, "does not exist", "allocations topics")
+    await refuse(system, "does not exist", "allocations topics")
 
 
 @pytest.mark.parametrize(
@@ -226,14 +241,14 @@ async def test_topic_settings_on_which_correctness_rests(system: System, topic: 
     async with admin(system.settings()) as client:
         kept = required_settings(system.topics)[name] | {setting: value}
         await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=kept)])
-    await refuses(system, f"topic {name} has {setting}={value}", "kafka-configs.sh")
+    await refused(system, f"topic {name} has {setting}={value}", "kafka-configs.sh")
 
 
 async def test_a_database_without_its_migrations(system: System, servers: Servers) -> None:
     bare = f"bare_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {bare}")
     system.database_url = servers.database_url(bare)
-    await refuses(system, "lacks migration", "allocations migrate")
+    await refused(system, "lacks migration", "allocations migrate")
     servers.drop(bare)
 
 
@@ -250,4 +265,4 @@ async def test_a_database_of_a_newer_version(system: System) -> None:
         "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) VALUES ('x', '9999.future', now()) "
         "RETURNING 1"
     )
-    await refuses(system, "9999.future", "start a newer version")
+    await refused(system, "9999.future", "start a newer version")
