@@ -35,7 +35,7 @@ def stop_requested() -> asyncio.Future[None]:
 
 
 def reload_requested() -> asyncio.Event:
-    """Set at every SIGHUP, which ends no process of ours."""
+    """Set at every SIGHUP, which from then on does not end the process."""
     event = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, event.set)
     return event

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -34,7 +35,9 @@ class Claim(StrEnum):
 
     FIRST = "first"
     REUSED = "reused"
-    """The very same token came before: a client library or a proxy repeats requests by itself."""
+    """The very same token came before: a client library or a proxy repeats requests by itself. Also when it cannot be
+    known whether it was the same.
+    """
     COLLISION = "jti_collision"
     """Another token came before with the same jti."""
 
@@ -66,10 +69,11 @@ class TokenReplay:
         claimed = await self._database.run(partial(_insert, sorted(first.values())))
         owners = {jti: first[jti].token_hash for jti in claimed}
         if len(claimed) < len(first):
-            owners |= await self._database.run(partial(_claimed_by, sorted(first.keys() - claimed)))
+            with suppress(UnavailableError):  # it only names the reason: who came first must not wait for another try
+                owners |= await self._database.run(partial(_claimed_by, sorted(first.keys() - claimed)))
         claims = []
         for asked in group:
-            same = owners.get(asked.jti_hash) == asked.token_hash
+            same = owners.get(asked.jti_hash, asked.token_hash) == asked.token_hash
             claims.append(Claim.FIRST if asked.jti_hash in claimed else Claim.REUSED if same else Claim.COLLISION)
             claimed.discard(asked.jti_hash)
         return claims
