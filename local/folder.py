@@ -9,19 +9,15 @@ import contextlib
 import fcntl
 import json
 import os
-import random
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from local.ports import reserve_again, reserve_port
 from local.report import LocalError, Report
 
 HOLD_TIMEOUT_SECONDS: Final = 10
-# Below the range from which the kernel takes ports for outgoing connections: a client that keeps on trying a closed
-# port of that range can meet itself there, and then the server cannot come back.
-PORTS: Final = range(20_000, 32_000)
 
 
 async def hold(folder: Path, report: Report, timeout_seconds: float = HOLD_TIMEOUT_SECONDS) -> int:
@@ -80,28 +76,12 @@ def remembered_ports(folder: Path, names: Sequence[str]) -> dict[str, int]:
     """Return the ports of the last start where they are still free, else new ones, and write them down."""
     file = folder / "ports.json"
     ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    chosen = {name: port for name in names if is_free(port := ports.get(name, 0))}
+    chosen = {name: port for name in names if reserve_again(port := ports.get(name, 0))}
     for name in set(names) - chosen.keys():
-        chosen[name] = next(port for port in shuffled_ports() if port not in chosen.values() and is_free(port))
+        chosen[name] = reserve_port()
     if chosen != ports:
         write(file, json.dumps(chosen))
     return chosen
-
-
-def shuffled_ports() -> list[int]:
-    return random.sample(PORTS, len(PORTS))
-
-
-def is_free(port: int) -> bool:
-    if port == 0:
-        return False
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:

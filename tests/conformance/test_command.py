@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bitgo.conformance.catalogue import CHECKS
+from local.ports import reserve_port
 from tests.conformance.conftest import check, serving
 from tests.support.cli import ALLOCATIONS, run
-from tests.support.system import free_port
 
 FEW = "auth-0*,auth-21,body-6*,table"
 
@@ -26,7 +26,7 @@ async def test_the_list_needs_no_partner_and_numbers_are_unique() -> None:
 
 
 async def test_a_partner_that_is_not_there_ends_with_2(key: Path) -> None:
-    ran = await run("conformance", f"http://127.0.0.1:{free_port()}", "--key", key)
+    ran = await run("conformance", f"http://127.0.0.1:{reserve_port()}", "--key", key)
     assert (2, "") == (ran.status, ran.out)
     assert "cannot be reached" in ran.err
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local.folder import PORTS, hold, release, remembered_ports, write
+from local.folder import hold, release, remembered_ports, write
+from local.ports import PORTS
 from local.report import LocalError
 
 

@@ -21,9 +21,9 @@ import pytest
 import yaml
 
 from local.archive import ensure_archive
-from local.folder import is_free, shuffled_ports
 from local.jars import ensure_jars
 from local.kafka import Kafka, is_ready
+from local.ports import reserve_port
 from local.postgres import Postgres
 from local.supervisor import Supervisor
 from service.migrations import migrate
@@ -111,7 +111,7 @@ def _start_containers(stack: ExitStack) -> tuple[str, str]:
     postgres.with_envs(**services["postgres"]["environment"])
     stack.enter_context(postgres)
     kafka = DockerContainer(services["kafka"]["image"])
-    address = f"{kafka.get_docker_client().host()}:{next(port for port in shuffled_ports() if is_free(port))}"
+    address = f"{kafka.get_docker_client().host()}:{reserve_port()}"
     settings = services["kafka"]["environment"] | {
         "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://localhost:9092,HOST://{address}"
     }

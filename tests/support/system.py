@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from bitgo.client import BitGo, load_private_key
 from local.child import Child
 from local.credentials import development_key, operator_token
-from local.folder import is_free, shuffled_ports
+from local.ports import reserve_port
 from local.ready import wait_until
 from local.supervisor import Change, Supervisor
 from schemas.topics import Topics
@@ -67,7 +67,7 @@ class System:
         """Start an ingress; returns a BitGo that calls it (to be entered)."""
         private, public = development_key(self.folder)
         _, known = operator_token(self.folder)
-        port = free_port()
+        port = reserve_port()
         own = {
             "name": name,
             "port": str(port),
@@ -80,7 +80,7 @@ class System:
         return BitGo(self.urls[name], load_private_key(private.read_bytes()))
 
     async def _start(self, verb: str, name: str, settings: dict[str, str], *, wait: bool) -> None:
-        port = free_port()
+        port = reserve_port()
         common = {
             "kafka_bootstrap_servers": self.kafka,
             "postgres_url": self.database_url,
@@ -224,8 +224,3 @@ async def system(servers: Servers, database_url: str, tmp_path: Path) -> AsyncIt
     """A system without any process yet, for one test."""
     async with running_system(servers, database_url, tmp_path) as started:
         yield started
-
-
-def free_port() -> int:
-    """Of those that no outgoing connection is given by chance before the process that it is for has bound it."""
-    return next(port for port in shuffled_ports() if is_free(port))

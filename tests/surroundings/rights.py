@@ -12,9 +12,9 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from local.jars import ensure_jars
 from local.kafka import Kafka
+from local.ports import reserve_port
 from local.supervisor import Supervisor
 from schemas.topics import Topics
-from tests.support.system import free_port
 
 PASSWORD = "hunter2hunter2"
 LITERAL, ALLOW = 3, 3
@@ -104,7 +104,7 @@ class GuardedKafka:
 
 @asynccontextmanager
 async def guarded_kafka(folder: Path) -> AsyncIterator[GuardedKafka]:
-    kafka, app = Kafka(folder, ensure_jars(print), print), free_port()
+    kafka, app = Kafka(folder, ensure_jars(print), print), reserve_port()
     await kafka.prepare()
     with (kafka.folder / "server.properties").open("a") as properties:
         properties.write(PROPERTIES.format(**kafka.ports, app=app, password=PASSWORD))

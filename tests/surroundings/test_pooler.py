@@ -13,12 +13,13 @@ from psycopg.conninfo import conninfo_to_dict
 from bitgo.client import reserve_body
 from local.account import account_for_servers, open_for_reading, open_the_way
 from local.child import Child
+from local.ports import reserve_port
 from local.ready import is_listening, wait_until
 from schemas.words import Kind
 from service.errors import EXIT_OPERATOR
 from service.postgres import SERVER_LIMITS, connect
 from tests.support.cli import run
-from tests.support.system import System, free_port
+from tests.support.system import System
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="needs pgbouncer: `apt-get install pgbouncer`")
@@ -41,7 +42,7 @@ ignore_startup_parameters = options
 @asynccontextmanager
 async def pooler(system: System, mode: str) -> AsyncIterator[None]:
     """Lets the system's processes reach their database through PgBouncer, and nothing else."""
-    parts, own_port, direct = conninfo_to_dict(system.database_url), free_port(), system.database_url
+    parts, own_port, direct = conninfo_to_dict(system.database_url), reserve_port(), system.database_url
     folder = system.folder.resolve() / "pgbouncer"
     folder.mkdir()
     (folder / "users.txt").write_text(f'"{parts["user"]}" "{parts["password"]}"\n')

@@ -5,11 +5,12 @@ import socket
 
 import pytest
 
+from local.ports import reserve_port
 from service import ports
 from service.errors import EXIT_OPERATOR, OperatorError
 from service.ports import when_free
 from tests.support.cli import finish, run, start
-from tests.support.system import System, free_port
+from tests.support.system import System
 
 
 def taken() -> socket.socket:
@@ -73,11 +74,9 @@ async def test_a_port_that_stays_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_ingress_waits_for_the_port_of_the_one_before(system: System) -> None:
-    port = free_port()
+    port = reserve_port()
     await system.processor()
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", port))
-        holder.listen()
+    with socket.create_server(("127.0.0.1", port)):
         await system.ingress(port=str(port), wait=False)
         async with asyncio.timeout(60):
             while "port_taken" not in system.log("ingress-0").read_text():

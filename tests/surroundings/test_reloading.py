@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from bitgo.client import reserve_body
+from local.ports import reserve_port
 from schemas.words import Kind
 from tests.support.own_postgres import own_postgres
 from tests.support.servers import Servers
-from tests.support.system import ENTERPRISE, System, free_port, running_system, shared_system
+from tests.support.system import ENTERPRISE, System, running_system, shared_system
 
 LIST = f"/api/network/v1/enterprises/{ENTERPRISE}/partners/allocations"
 
@@ -73,7 +74,7 @@ def shown(port: int, name: str | None) -> int:
 
 
 async def test_a_certificate_that_is_replaced_is_shown(system: System, tmp_path: Path) -> None:
-    port, before = free_port(), certificate(tmp_path, 1)
+    port, before = reserve_port(), certificate(tmp_path, 1)
     files = {"tls_certificate_file": str(tmp_path / "shown.pem"), "tls_key_file": str(tmp_path / "shown.key")}
     await system.ingress("tls", port=str(port), **files)
     assert before.serial_number == await asyncio.to_thread(shown, port, "localhost")

@@ -4,15 +4,16 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from local.ports import reserve_port
 from tests.support.cli import Ran, run
-from tests.support.system import System, free_port
+from tests.support.system import System
 
 
 def several_hosts(url: str) -> str:
     """A server that is away, then the one that is there."""
     credentials, _, rest = url.removeprefix("postgresql://").rpartition("@")
     host, _, database = rest.partition("/")
-    return f"postgresql://{credentials}@127.0.0.1:{free_port()},{host}/{database}?target_session_attrs=read-write"
+    return f"postgresql://{credentials}@127.0.0.1:{reserve_port()},{host}/{database}?target_session_attrs=read-write"
 
 
 def keywords(url: str) -> str:
