@@ -17,7 +17,7 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bitgo.client import SIGNATURE, BitGo, Reply, reserve_body, sign
-from schemas.events import Event
+from schemas.events import AllocationEvent
 from schemas.records import decode_event
 from schemas.topics import Topics
 from schemas.words import Kind, Status, Verb
@@ -171,14 +171,14 @@ class Play:
             versions.get(allocation) == [1, 2], f"the first allocation's versions are {versions.get(allocation)}"
         )
 
-    async def _incoming(self, events: AIOKafkaConsumer, expected: int) -> AsyncIterator[Event]:
+    async def _incoming(self, events: AIOKafkaConsumer, expected: int) -> AsyncIterator[AllocationEvent]:
         """The play's events, until as many came as were due or none comes any more."""
         found, silent_since = 0, time.monotonic()
         while found < expected and time.monotonic() - silent_since < SILENCE_SECONDS:
             for records in (await events.getmany(timeout_ms=500)).values():
                 silent_since = time.monotonic()
                 for event, _ in (decode_event(record.value) for record in records):
-                    if (
+                    if isinstance(event, AllocationEvent) and (
                         event.allocation_id in self.tally.acknowledged
                         or event.connection_id == self._account["connectionId"]
                     ):

@@ -127,4 +127,4 @@ def _words(row: JournalRow) -> str:
     reason = f", {row.reason}" if row.reason else ""
     account = (row.facts or {}).get("account")
     found = f"; found {account['availableBefore']} available, {account['heldBefore']} held" if account else ""
-    return f"{row.verb} of {row.kind} {row.allocation_id}: {row.status_after}{reason}{found}"
+    return f"{row.verb} of {row.kind} {row.subject_id}: {row.status_after}{reason}{found}"

@@ -36,10 +36,10 @@ def answer(row: OutcomeRow, position: Position, rejected_as: int, request: Reser
         headers[VERSION] = str(row.version_after)
     if row.outcome is Outcome.REFUSED:
         raise _refused(Refusal(row.reason or ""), row.status_after if has_allocation else None, headers)
-    assert row.content is not None and row.allocation_id is not None and row.kind is not None  # noqa: S101, PT018
+    assert isinstance(row.content, Content) and isinstance(row.kind, Kind)  # noqa: S101, PT018
     content = _as_sent(row.content, request) if request else row.content
-    document = allocation_document(row.kind, row.allocation_id, content, row.status_after or "", row.reason)
-    rejected = row.verb is Verb.RESERVE and row.status_after == Status.REJECTED
+    document = allocation_document(row.kind, row.subject_id or "", content, row.status_after or "", row.reason)
+    rejected = row.verb == Verb.RESERVE and row.status_after == Status.REJECTED
     return web.json_response(document, status=rejected_as if rejected else 200, headers=headers)
 
 

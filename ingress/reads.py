@@ -45,7 +45,7 @@ async def _at(
         raise pruned(headers)
     if row is None or (command_id is not None and not row.is_of(command_id)):
         raise outcome_pending(headers)
-    if row.allocation_id is not None and (row.allocation_id, row.kind) != (allocation_id, kind):
+    if row.subject_id is not None and (row.subject_id, row.kind) != (allocation_id, kind):
         raise not_found()
     return answer(row, position, request.app[SETTINGS].rejected_as)
 

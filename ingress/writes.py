@@ -33,8 +33,8 @@ async def finish(request: web.Request, *, kind: Kind, verb: Verb) -> web.Respons
 
 async def _submit(request: web.Request, caller: Caller, command: Command, deadline: float) -> web.Response:
     submission = request.app[SUBMISSION]
-    request["log"] = {"allocation_id": command.allocation_id, "command_id": command.command_id}
-    submission.check_capacity(command.allocation_id)
+    request["log"] = {"allocation_id": command.subject_id, "command_id": command.command_id}
+    submission.check_capacity(command.subject_id)
     await request.app[ACCESS].claim(caller, deadline)
     with submission.expecting(command):
         position = await submission.publish(command, traceparent(request), deadline)
@@ -50,7 +50,7 @@ async def _submit(request: web.Request, caller: Caller, command: Command, deadli
 def _accepted(request: web.Request, command: Command, position: Position) -> web.Response:
     """202: the log has it. The location answers as this request would have (contract, section 8)."""
     base = request.app[SETTINGS].base_path
-    location = f"{base}/{command.kind}/{command.allocation_id}?position={position}&commandId={command.command_id}"
+    location = f"{base}/{command.kind}/{command.subject_id}?position={position}&commandId={command.command_id}"
     return web.json_response(
         {"commandId": command.command_id, "logPosition": str(position)},
         status=202,

@@ -48,6 +48,8 @@ class Options:
     postgres: str | None = None
     enterprise_id: str = "enterprise"
     topic_prefix: str = ""
+    connections: str = "open"
+    """Of the processors: on one machine it is for development, unless one asks for `registered`."""
 
 
 class Stack:
@@ -182,7 +184,7 @@ class Stack:
             "METRICS_HOST": "127.0.0.1",
         }
         for name in self._named("processor"):
-            own = {"INSTANCE_ID": name, "METRICS_PORT": str(self._ports[name])}
+            own = {"INSTANCE_ID": name, "CONNECTIONS": self.options.connections, "METRICS_PORT": str(self._ports[name])}
             self.supervisor.start(self._child(name, "processor", common | own))
         for name in self._named("ingress"):
             own = {"NAME": name, "METRICS_PORT": str(self._ports[name]), **self._ingress_settings()}

@@ -8,6 +8,7 @@ from typing import Final
 
 from processor.apply import Applier
 from processor.domain.batch import Batch, Record
+from processor.domain.policy import Connections
 from processor.kafka import coordinator
 from processor.kafka.batcher import Batcher
 from processor.kafka.faust_app import faust_app
@@ -56,7 +57,9 @@ class _Processor:
     def __init__(self, settings: ProcessorSettings, identity: LogIdentity, health: Health) -> None:
         self._settings = settings
         self._health = health
-        self._applier = Applier(Store(settings), identity.partitions, settings.policy)
+        policy = settings.policy
+        store = Store(settings, reads_connections=policy.connections is Connections.REGISTERED)
+        self._applier = Applier(store, identity.partitions, policy)
         self._rejections = Rejections(settings)
         self._batcher = Batcher(settings.topics.commands, self._apply, self._rewind, health)
         self._app = faust_app(settings, self._batcher, self._assigned, health)

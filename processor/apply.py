@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 
 from processor import metrics
-from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark, read
+from processor.domain.batch import Batch, Read, Record, read
 from processor.domain.policy import PolicySettings
+from processor.domain.rows import LoadedRows, Watermark
 from processor.postgres.store import Store
 from processor.postgres.tables import OutdatedError
 from service.log_checks import is_same_record

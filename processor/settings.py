@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from processor.domain.policy import PolicySettings
+from processor.domain.policy import Connections, PolicySettings
 from schemas.fields import Currency
 from schemas.quantity import QUANTITY_MAX
 from service.settings import DEFAULT_GROUP_ID, ServiceSettings
@@ -30,6 +30,11 @@ class ProcessorSettings(ServiceSettings):
         default_factory=dict,
         description="the most that one reserve may ask for, in base units by currency, as a JSON object",
     )
+    connections: Connections = Field(
+        Connections.REGISTERED,
+        description="`registered`: a reserve must name a connection that BitGo has activated; `open`: any, for "
+        "development only",
+    )
     stall_seconds: float = Field(
         30.0,
         ge=5,
@@ -48,4 +53,4 @@ class ProcessorSettings(ServiceSettings):
 
     @property
     def policy(self) -> PolicySettings:
-        return PolicySettings(self.currencies, self.limits)
+        return PolicySettings(self.currencies, self.limits, self.connections)

@@ -150,7 +150,7 @@ async def _open_values(connection: Connection) -> AsyncIterator[tuple[int, int, 
 
 def _allocation_id(value: bytes) -> str | None:
     try:
-        return read_command(value).allocation_id
+        return read_command(value).subject_id
     except (ParkedError, NewerSchemaError):
         return None
 

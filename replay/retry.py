@@ -85,10 +85,10 @@ class Retrier:
         letter = await load_one(self.connection, partition, offset)
         check_open(letter)
         command = command_of(await load_content(self.connection, letter))
-        first = (await open_of_id(self.connection, command.allocation_id))[0]
+        first = (await open_of_id(self.connection, command.subject_id))[0]
         if first != (partition, offset):
             raise RefusedError(
-                f"partition {first[0]}, offset {first[1]} is an older one of the same id, {command.allocation_id}: "
+                f"partition {first[0]}, offset {first[1]} is an older one of the same id, {command.subject_id}: "
                 "retry or discard that one first, or retry all of the id with --id"
             )
         await self._one(letter)
@@ -109,7 +109,7 @@ class Retrier:
         source = Position(self.identity.commands_topic, letter.partition, letter.offset)
         attempt = await self._attempt(letter)
         fresh = retried(command, self.identity.cluster_id, source, attempt, letter.recorded_at)
-        key = key_of(fresh.allocation_id)
+        key = key_of(fresh.subject_id)
         home = partition_of(key, self.identity.partitions)
         begun = Begun(fresh.command_id, fresh.deadline, home, await self._log_end(home))
         await self.connection.execute(
@@ -121,7 +121,7 @@ class Retrier:
                 "by": self.by,
                 "reason": self.reason,
                 "command_id": fresh.command_id,
-                "allocation_id": fresh.allocation_id,
+                "allocation_id": fresh.subject_id,
                 "deadline": fresh.deadline,
                 "retried_partition": home,
                 "log_end": begun.log_end,

@@ -40,7 +40,7 @@ class Rewriter:
 
     def new_ids(self, command: Command) -> Mapping[str, str]:
         """The command's own ids that change, old to new, in lower case as models have them."""
-        old = {command.command_id, command.allocation_id}
+        old = {command.command_id, command.subject_id}
         if isinstance(command, Reserve) and not self.keeps_connections:
             old.add(command.connection_id)
         return {each: self.map(each) for each in old}

@@ -43,8 +43,8 @@ class Times:
         If so, it must not be sent before the record of its id before it is acknowledged, and a millisecond later.
         """
         if isinstance(command, Reserve) and command.after_final is AfterFinal.REISSUE:
-            _note(self._reissuable, command.allocation_id, None)
-        return command.allocation_id in self._reissuable
+            _note(self._reissuable, command.subject_id, None)
+        return command.subject_id in self._reissuable
 
     def shift(self, command: Command, recorded_at: datetime, now: datetime) -> Command:
         """`command`, which was appended at `recorded_at`, to be sent now."""
@@ -57,7 +57,7 @@ class Times:
 
     def _received_at(self, command: Command, now: datetime) -> datetime:
         latest = None
-        for then, again in reversed(self._appended.get(command.allocation_id, ())):
+        for then, again in reversed(self._appended.get(command.subject_id, ())):
             if command.received_at == then:
                 return again
             if command.received_at > then:

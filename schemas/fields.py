@@ -95,6 +95,11 @@ Currency = Annotated[
 Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[1-9][0-9]{0,77}$")]
 """A quantity in base units as it travels between our own parts: plain digits, 1 to 10^78 - 1."""
 
+SignedDigits = Annotated[str, StringConstraints(strict=True, pattern=r"^-?[1-9][0-9]{0,77}$")]
+"""A change of a balance in base units: plain digits, with a minus when it becomes less; never 0."""
+
+Sha256 = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
+
 Instant = Annotated[
     AwareDatetime,
     AfterValidator(_in_utc),

@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from processor.domain.account import Account
-from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark
+from processor.domain.batch import Batch, Read, Record
 from processor.domain.journal import FIRST_HASH, JournalRow
 from processor.domain.policy import PolicySettings
+from processor.domain.rows import LoadedRows, Watermark
 from schemas.commands import Amount, ClearAllocation, Edition, ReserveAllocation
 from schemas.records import canonical_json
 from schemas.words import AfterFinal

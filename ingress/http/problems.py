@@ -19,6 +19,10 @@ REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.ALREADY_REJECTED: (409, "it was rejected"),
     Refusal.ALREADY_CLEARED: (409, "it was cleared"),
     Refusal.ALREADY_RELEASED: (409, "it was released"),
+    Refusal.INVALID_CONNECTION_TOKEN: (403, "the connection token is unknown, expired or used"),
+    Refusal.ACCOUNT_CONNECTED: (409, "the account is connected already"),
+    Refusal.ACCOUNT_NOT_EMPTY: (409, "the account holds assets"),
+    Refusal.INSUFFICIENT_BALANCE: (409, "a balance would fall below zero"),
 }
 """HTTP status and sentence of the machine's refusals. `expired` is not here: its caller gets 503 `unavailable`."""
 

@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple
 from ingress.postgres.coalesce import Coalesced
 from ingress.postgres.database import Connection, Database
 from schemas.commands import Edition
-from schemas.notifications import CONTENT
-from schemas.words import Kind, Outcome, Verb
+from schemas.notifications import CONNECTION_CONTENT, CONTENT
+from schemas.words import Kind, Outcome, Subject
 from service.sql import statements
 
 COALESCED_MAX: Final = 500
 _SQL: Final = statements("ingress.postgres")
+_SUBJECTS: Final = frozenset(Subject)
 
 
 class Content(NamedTuple):
@@ -28,19 +29,27 @@ class Content(NamedTuple):
     edition: Edition
 
 
+class ConnectionContent(NamedTuple):
+    """What never changes about a connection."""
+
+    client_id: str
+    partners_client_id: str
+    partners_connection_id: str
+
+
 class OutcomeRow(NamedTuple):
-    """A journal row: the outcome of one command. `content` is None if there is no allocation."""
+    """A journal row: the outcome of one command. `content` is None if there is no allocation or connection."""
 
     command_id: str | None
-    allocation_id: str | None
-    kind: Kind | None
-    verb: Verb | None
+    subject_id: str | None
+    kind: Kind | Subject | None
+    verb: str | None
     outcome: Outcome
     reason: str | None
     status_after: str | None
     version_after: int | None
     dead_letter: bytes | None
-    content: Content | None
+    content: Content | ConnectionContent | None
 
     def is_of(self, command_id: str) -> bool:
         """Whether this row belongs to that command; a parked record is recognised by its bytes."""
@@ -90,16 +99,26 @@ def outcome_row(row: Mapping[str, Any], dead_letter: bytes | None = None) -> Out
     """
     return OutcomeRow(
         command_id=row["command_id"],
-        allocation_id=row["allocation_id"],
-        kind=Kind(row["kind"]) if row["kind"] else None,
-        verb=Verb(row["verb"]) if row["verb"] else None,
+        subject_id=row["subject_id"],
+        kind=_kind(row["kind"]) if row["kind"] else None,
+        verb=row["verb"],
         outcome=Outcome(row["outcome"]),
         reason=row["reason"],
         status_after=row["status_after"],
         version_after=row["version_after"],
         dead_letter=dead_letter,
-        content=_content(row["content"]) if row["content"] is not None else None,
+        content=_content_of(row["kind"], row["content"]) if row["content"] is not None else None,
     )
+
+
+def _kind(word: str) -> Kind | Subject:
+    return Subject(word) if word in _SUBJECTS else Kind(word)
+
+
+def _content_of(kind: str, row: Mapping[str, Any]) -> Content | ConnectionContent:
+    if kind == Subject.CONNECTION:
+        return ConnectionContent(**{name: row[name] for name in CONNECTION_CONTENT})
+    return _content(row)
 
 
 def _content(row: Mapping[str, Any]) -> Content:

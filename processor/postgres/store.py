@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from processor.domain.batch import Batch, LoadedRows, Read, Wanted, wanted
+from processor.domain.batch import Batch, Read, wanted
+from processor.domain.rows import LoadedRows, Wanted
 from processor.postgres import tables
 from processor.postgres.row_cache import RowCache
 from processor.postgres.tables import OutdatedError
@@ -23,24 +24,26 @@ class Store:
     keeps a rebuild from starting.
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, *, reads_connections: bool = True) -> None:
         self._settings = settings
+        self._reads_connections = reads_connections
         self._connection: Connection | None = None
         self._cache = RowCache()
 
     async def load(self, reads: Sequence[Read]) -> LoadedRows:
         """The rows that the records need. Raises UnavailableError and psycopg.Error."""
-        asked = wanted(reads)
+        asked = wanted(reads, connections=self._reads_connections)
         return self._cache.tables(reads, asked) or await self._load(asked)
 
     def cached(self, reads: Sequence[Read]) -> LoadedRows | None:
         """The rows that the records need, if all are cached."""
-        return self._cache.tables(reads, wanted(reads))
+        return self._cache.tables(reads, wanted(reads, connections=self._reads_connections))
 
     async def _load(self, asked: Wanted) -> LoadedRows:
         async with self._connected() as connection:
             loaded = await tables.load(connection, asked)
         self._cache.check(loaded.watermarks)
+        self._cache.keep_absent(asked.connection_ids - loaded.connections.keys())
         return loaded
 
     async def load_journaled(self, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:

@@ -12,18 +12,33 @@ import orjson
 import psycopg
 
 from processor.domain.account import Account
-from processor.domain.batch import Batch, LoadedRows, Wanted, Watermark
+from processor.domain.batch import Batch
+from processor.domain.rows import LoadedRows, Wanted, Watermark
 from processor.postgres.notifications import notifications
-from processor.postgres.rows import changes, state_of
+from processor.postgres.rows import (
+    adjustment_of_row,
+    changes,
+    connection_of_row,
+    platform_account_of_row,
+    state_of,
+)
 from service.postgres import Connection
 from service.sql import statements
 
 GUARD_MISSED: Final = "AL001"
 """The SQLSTATE of `require_rows`."""
-NEW_ROWS: Final = frozenset({"allocation_pkey", "account_pkey"})
-"""The constraints that a concurrent insert of the same new row violates. Any other violation is a defect."""
+NEW_ROWS: Final = frozenset(
+    {
+        *("allocation_pkey", "account_pkey", "adjustment_pkey", "platform_account_pkey"),
+        *("connection_pkey", "connection_token_hash_key", "connection_one_active"),
+    }
+)
+"""Constraints that a concurrent insert of the same new row violates, or of one that excludes it. A violation of any
+other is a defect.
+"""
 
 _SQL: Final = statements("processor.postgres")
+_NONE: Final = (None,) * 6
 
 
 class OutdatedError(Exception):
@@ -52,13 +67,21 @@ async def load(connection: Connection, wanted: Wanted) -> LoadedRows:
             "moved_ids": list(wanted.moved_ids),
             "connection_ids": [connection_id for connection_id, _ in named],
             "currencies": [currency for _, currency in named],
+            "adjustment_ids": list(wanted.adjustment_ids),
+            "known_ids": list(wanted.connection_ids),
+            "changed_ids": list(wanted.changed_connections),
+            "platform_accounts": list(wanted.platform_accounts),
+            "token_hashes": list(wanted.token_hashes),
         },
     )
-    watermarks, allocations, accounts = await cursor.fetchone() or (None, None, None)
+    watermarks, allocations, accounts, adjustments, connections, platform_accounts = await cursor.fetchone() or _NONE
     return LoadedRows(
         {each[0]: Watermark(each[1], bytes.fromhex(each[2])) for each in watermarks or ()},
         {each["allocation_id"]: state_of(each) for each in allocations or ()},
         {(each[0], each[1]): Account(each[0], each[1], each[2], int(each[3]), int(each[4])) for each in accounts or ()},
+        {each["adjustment_id"]: adjustment_of_row(each) for each in adjustments or ()},
+        {each["connection_id"]: connection_of_row(each) for each in connections or ()},
+        {each["partners_connection_id"]: platform_account_of_row(each) for each in platform_accounts or ()},
     )
 
 

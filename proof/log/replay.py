@@ -2,10 +2,11 @@
 
 from processor.domain.account import Account
 from processor.domain.batch import Batch, Read
+from processor.domain.connection import Connection, Found, PlatformAccount, holds_assets
 from processor.domain.machine import Verdict
 from processor.domain.policy import APPROVED_UNASKED
 from schemas.commands import Reserve
-from schemas.events import AccountFact, Facts
+from schemas.events import AccountFact, Facts, PlatformAccountFact
 
 
 class Recorded:
@@ -18,10 +19,17 @@ class Recorded:
     def version(self) -> str:
         return self.facts.policy.settings_version if self.facts and self.facts.policy else ""
 
-    def judge(self, _command: Reserve, _account: Account | None) -> Verdict:
+    def judge(self, _command: Reserve, _account: Account | None, _connection: Connection | None) -> Verdict:
         if self.facts is None or self.facts.policy is None:
             return APPROVED_UNASKED
-        return Verdict(self.facts.policy.reason, evaluated=True)
+        return Verdict(self.facts.policy.reason, evaluated=True, connection_version=self.facts.connection_version)
+
+    def found(self, _found: Found, _holdings: list[Account]) -> tuple[Found | None, list[Account]]:
+        """None: nothing was recorded, so the decision did not rest on it."""
+        if self.facts is None or self.facts.platform_account is None:
+            return None, []
+        fact, holdings = self.facts.platform_account, [account_before(each) for each in self.facts.accounts or ()]
+        return Found(platform_account_before(fact), fact.token_used_before, holds_assets(holdings)), holdings
 
 
 def account_before(fact: AccountFact) -> Account:
@@ -31,13 +39,17 @@ def account_before(fact: AccountFact) -> Account:
     )
 
 
+def platform_account_before(fact: PlatformAccountFact) -> PlatformAccount:
+    return PlatformAccount(fact.partners_connection_id, fact.sequence - 1, fact.connected_before)
+
+
 def replay(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
     """Add a record to the batch, whose judge is `recorded`, with the facts of its decision.
 
     Raises ArithmeticError when by these facts a balance would fall below zero.
     """
     recorded.facts = facts
-    if facts is not None and facts.account is not None:
-        before = account_before(facts.account)
+    for fact in facts.all_accounts if facts is not None else ():
+        before = account_before(fact)
         batch.accounts[before.key] = before
     batch.add(each)

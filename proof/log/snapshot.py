@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from processor.domain.batch import Watermark
 from processor.domain.journal import JournalRow
+from processor.domain.rows import Watermark
 from service.postgres import Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
@@ -26,7 +26,7 @@ PATIENT: Final = {
 ROWS_AT_ONCE: Final = 2000
 
 _SQL: Final = statements("proof.log")
-_LEDGER: Final = ("offset", "connection_id", "currency", "debit", "credit", "quantity")
+_LEDGER: Final = ("offset", "connection_id", "currency", "sequence", "debit", "credit", "quantity")
 _DEAD_LETTER: Final = ("offset", "reason", "key", "value", "header_names", "header_values", "recorded_at")
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from processor.domain.account import Account, AccountKey, Book, Movement, apply_decision
-from processor.domain.batch import Batch, LoadedRows, Read
+from processor.domain.batch import Batch, Read
 from processor.domain.machine import Allocation
 from processor.domain.policy import Judge
+from processor.domain.rows import LoadedRows
 from proof.checkpoint.file import BlockKind, reading
 from proof.log.progress import Progress
 from schemas.commands import Command, Reserve
@@ -121,7 +122,7 @@ def _gaps(key: AccountKey, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
 
 
 def _account_key(batch: Batch, command: Command) -> AccountKey | None:
-    state = batch.states.get(command.allocation_id)
+    state = batch.states.get(command.subject_id)
     if isinstance(state, Allocation):
         return state.connection_id, state.amount.currency
     return (command.connection_id, command.amount.currency) if isinstance(command, Reserve) else None

@@ -92,7 +92,8 @@ class Refill:
         if event is None:
             return _NO_EVENT
         return record_differs(
-            event, event_record(self._topics, self._partition, row.offset, row.event, row.facts, digest)
+            event,
+            event_record(self._topics, self._partition, row.offset, row.subject_id or "", row.event, row.facts, digest),
         )
 
 

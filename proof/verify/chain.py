@@ -77,8 +77,8 @@ class Chain:
                 f"the chain of partition {self._partition} breaks here first: the hash is {stored.hash.hex()}, and "
                 f"{digest.hex()} follows from this row and the hash before it"
             )
-            self._report(Difference("chain", self._position(offset), words, stored.row.allocation_id))
-        self._look(offset, stored.hash.hex(), stored.row.allocation_id)
+            self._report(Difference("chain", self._position(offset), words, stored.row.subject_id))
+        self._look(offset, stored.hash.hex(), stored.row.subject_id)
         self.last = stored.hash
 
     def _look(self, offset: int, digest: str, allocation_id: str | None) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from processor.domain.batch import Batch, LedgerRow, LoadedRows, Read, Watermark
+from processor.domain.batch import Batch, LedgerRow, Read
 from processor.domain.journal import JournalRow
+from processor.domain.rows import LoadedRows, Watermark
 from processor.postgres.rows import dead_letter_row, ledger_row
 from proof.log.replay import Recorded, replay
 from proof.verify.fold import AccountDecision, Fold
@@ -28,7 +29,7 @@ class LogSection:
     """Consecutive records of one partition, on the states that the fold has before them."""
 
     def __init__(self, fold: Fold, topic: str, partition: int, reads: Collection[Read]) -> None:
-        ids = {each.content.allocation_id for each in reads if isinstance(each.content, Command)}
+        ids = {each.content.subject_id for each in reads if isinstance(each.content, Command)}
         self._fold = fold
         self._topic = topic
         self._partition = partition
@@ -68,5 +69,5 @@ class LogSection:
             held_before=int(fact["heldBefore"]),
             movement=ledger[0].movement if ledger else None,
             position=str(Position(self._topic, row.partition, row.offset)),
-            allocation_id=row.allocation_id,
+            allocation_id=row.subject_id,
         )

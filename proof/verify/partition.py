@@ -86,7 +86,7 @@ class PartitionCheck:
         stored, chain = rows.journal.get(offset), self._sources.chain
         expected = None
         if each is None:
-            self._say("journal", offset, "the log has no such record", stored.row.allocation_id if stored else None)
+            self._say("journal", offset, "the log has no such record", stored.row.subject_id if stored else None)
         else:
             expected = self._decide_again(part, each, stored, event)
         if stored is None:
@@ -106,7 +106,7 @@ class PartitionCheck:
             self._say("journal", each.record.offset, words, _allocation_id(each))
             return None
         if problem := verdict_problem(expected.row):
-            self._say("journal", each.record.offset, problem, expected.row.allocation_id)
+            self._say("journal", each.record.offset, problem, expected.row.subject_id)
         return expected
 
     def _compare(self, stored: StoredRow, expected: Expected) -> bytes | None:
@@ -114,11 +114,11 @@ class PartitionCheck:
         if stored.row == expected.row:
             return expected.digest
         found, should = _columns(stored), _columns(expected)
-        self._say("journal", stored.row.offset, columns_differ(found, should), expected.row.allocation_id)
+        self._say("journal", stored.row.offset, columns_differ(found, should), expected.row.subject_id)
         return None
 
     def _check_effects(self, offset: int, expected: Expected, rows: Rows) -> None:
-        of = expected.row.allocation_id
+        of = expected.row.subject_id
         entries = rows.ledger.get(offset, [])
         if entries != expected.ledger:
             self._say("ledger", offset, _entries_differ(entries, expected.ledger), of)
@@ -136,7 +136,9 @@ class PartitionCheck:
     ) -> None:
         sources, row, letter = self._sources, expected.row, expected.dead_letter
         digest = stored.hash if stored else expected.digest
-        event = row.event and event_record(self._topics, row.partition, offset, row.event, row.facts, digest)
+        event = row.event and event_record(
+            self._topics, row.partition, offset, row.subject_id or "", row.event, row.facts, digest
+        )
         sources.events.check(offset, events.get(offset), *([event] if event else []))
         sources.dead_letters.check(offset, dead_letters.get(offset), *self._letters(row.partition, offset, letter))
 
@@ -156,7 +158,7 @@ class PartitionCheck:
 
 
 def _allocation_id(each: Read | None) -> str | None:
-    return each.content.allocation_id if each and isinstance(each.content, Command) else None
+    return each.content.subject_id if each and isinstance(each.content, Command) else None
 
 
 def _columns(of: StoredRow | Expected) -> dict[str, Any]:

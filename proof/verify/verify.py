@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 
-from processor.domain.batch import Watermark
+from processor.domain.rows import Watermark
 from proof.checkpoint.checks import PRUNED, Starts, beginning, check_log, check_tables, read_whole
 from proof.checkpoint.file import Checkpoint, Mark, reading
 from proof.log.log_identity import known_log

@@ -22,9 +22,9 @@ CREATE TABLE journal (
     partition integer NOT NULL,
     "offset" bigint NOT NULL CHECK ("offset" >= 0),
     command_id uuid,
-    allocation_id uuid,
-    kind text CHECK (kind IN ('allocation', 'deallocation')),
-    verb text CHECK (verb IN ('reserve', 'clear', 'release')),
+    subject_id uuid,
+    kind text CHECK (kind IN ('allocation', 'deallocation', 'connection', 'adjustment')),
+    verb text CHECK (verb IN ('reserve', 'clear', 'release', 'activate', 'deactivate', 'reactivate', 'adjust')),
     outcome text NOT NULL CHECK (outcome IN ('applied', 'repeated', 'refused', 'parked')),
     reason text,
     status_before text,
@@ -37,11 +37,15 @@ CREATE TABLE journal (
     traceparent text,
     hash bytea NOT NULL CHECK (octet_length(hash) = 32),
     PRIMARY KEY (partition, "offset"),
-    CHECK ((outcome = 'applied') = (event IS NOT NULL)),
+    CHECK (outcome <> 'applied' OR event IS NOT NULL),
+    CHECK (event IS NULL OR outcome IN ('applied', 'refused')),
     CHECK ((outcome = 'parked') = (command_id IS NULL)),
     CHECK ((event IS NULL) = (facts IS NULL))
 );
 COMMENT ON TABLE journal IS 'One row per record of the commands topic: outcome, history, outbox (decision 3)';
+COMMENT ON COLUMN journal.subject_id IS 'of the allocation, deallocation, connection or adjustment: the record''s key';
+COMMENT ON COLUMN journal.event IS 'of what was applied, and of what was refused for what others are (record 0022)';
+CREATE INDEX journal_by_subject ON journal (subject_id, kind);
 
 CREATE TABLE dead_letter (
     partition integer NOT NULL,
@@ -118,9 +122,11 @@ CREATE TABLE allocation (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     reissued_at timestamptz,
+    release_cause text CHECK (release_cause IN ('expiry')),
     CHECK ((status = 'tombstone') = (version = 0)),
     CHECK ((status = 'tombstone') = (quantity IS NULL)),
-    CHECK ((status = 'rejected') = (rejection_reason IS NOT NULL))
+    CHECK ((status = 'rejected') = (rejection_reason IS NOT NULL)),
+    CHECK (status = 'released' OR release_cause IS NULL)
 );
 COMMENT ON TABLE allocation IS 'Allocations, deallocations and tombstones: one id, one row (contract, section 3)';
 CREATE INDEX allocation_by_update ON allocation (updated_at, created_at, allocation_id) WHERE version > 0;
@@ -143,15 +149,68 @@ CREATE TABLE ledger (
     "offset" bigint NOT NULL,
     connection_id uuid NOT NULL,
     currency text NOT NULL,
-    debit text NOT NULL CHECK (debit IN ('custody', 'available', 'held')),
-    credit text NOT NULL CHECK (credit IN ('custody', 'available', 'held')),
+    sequence bigint NOT NULL,
+    debit text NOT NULL CHECK (debit IN ('custody', 'available', 'held', 'trading')),
+    credit text NOT NULL CHECK (credit IN ('custody', 'available', 'held', 'trading')),
     quantity numeric(78, 0) NOT NULL CHECK (quantity > 0),
-    PRIMARY KEY (partition, "offset"),
+    PRIMARY KEY (partition, "offset", currency),
     FOREIGN KEY (partition, "offset") REFERENCES journal,
     FOREIGN KEY (connection_id, currency) REFERENCES account,
     CHECK (debit <> credit)
 );
 COMMENT ON TABLE ledger IS 'Double entry: each row takes from one book and gives to another, named by its transition';
+CREATE INDEX ledger_by_account ON ledger (connection_id, currency, sequence);
+COMMENT ON COLUMN ledger.sequence IS 'of the account, after the decision that moved it';
+
+CREATE TABLE adjustment (
+    adjustment_id uuid PRIMARY KEY,
+    connection_id uuid NOT NULL,
+    reason text NOT NULL,
+    entries jsonb NOT NULL CHECK (jsonb_array_length(entries) > 0),
+    created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE adjustment IS 'Adjustments that were booked: each once (contract, section 9)';
+
+CREATE TABLE platform_account (
+    partners_connection_id text PRIMARY KEY,
+    sequence bigint NOT NULL CHECK (sequence > 0),
+    connected_by uuid
+);
+COMMENT ON TABLE platform_account IS 'The platform''s accounts that were connected: to one connection at a time';
+COMMENT ON COLUMN platform_account.sequence IS 'decisions that read or moved it (decision 5)';
+
+CREATE TABLE connection (
+    connection_id uuid PRIMARY KEY,
+    status text NOT NULL CHECK (status IN (
+        'active',   -- nothing → active, by BitGo; inactive → active, by the platform
+        'inactive'  -- active → inactive, by the platform
+    )),
+    version integer NOT NULL CHECK (version > 0),
+    client_id uuid NOT NULL,
+    client_wallet_id text,
+    partner_id text,
+    partners_client_id text NOT NULL,
+    partners_connection_id text NOT NULL,
+    token_hash text NOT NULL UNIQUE CHECK (length(token_hash) = 64),
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL
+);
+COMMENT ON TABLE connection IS 'Clients at BitGo, connected to accounts of the platform (contract, section 6)';
+CREATE INDEX connection_by_account ON connection (partners_connection_id);
+CREATE UNIQUE INDEX connection_one_active ON connection (partners_connection_id) WHERE status = 'active';
+COMMENT ON INDEX connection_one_active IS 'One connection per platform account';
+
+CREATE TABLE connection_token (
+    token_hash text PRIMARY KEY CHECK (length(token_hash) = 64),
+    partners_connection_id text NOT NULL CHECK (partners_connection_id <> ''),
+    partners_client_id text NOT NULL CHECK (partners_client_id <> ''),
+    issued_by text NOT NULL,
+    issued_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    revoked_at timestamptz
+);
+COMMENT ON TABLE connection_token IS
+'One-time tokens that the platform gave its users: not derived from the log. Whether one is spent, `connection` says';
 
 CREATE TABLE token_claim (
     jti_hash bytea PRIMARY KEY CHECK (octet_length(jti_hash) = 32),
@@ -238,6 +297,39 @@ BEGIN
     inserted_dead_letters AS (
         INSERT INTO dead_letter SELECT * FROM jsonb_populate_recordset(NULL::dead_letter, changes -> 'dead_letters')
     ),
+    inserted_adjustments AS (
+        INSERT INTO adjustment SELECT * FROM jsonb_populate_recordset(NULL::adjustment, changes -> 'new_adjustments')
+    ),
+    inserted_connections AS (
+        INSERT INTO connection SELECT * FROM jsonb_populate_recordset(NULL::connection, changes -> 'new_connections')
+    ),
+    updated_connections AS (
+        UPDATE connection c
+        SET status = row.status, version = row.version, updated_at = row.updated_at
+        FROM jsonb_to_recordset(changes -> 'changed_connections') AS row (
+            connection_id uuid, version_before integer, status text, version integer, updated_at timestamptz
+        )
+        WHERE c.connection_id = row.connection_id AND c.version = row.version_before
+        RETURNING 1
+    ),
+    inserted_platform_accounts AS (
+        INSERT INTO platform_account
+        SELECT * FROM jsonb_populate_recordset(NULL::platform_account, changes -> 'new_platform_accounts')
+        ORDER BY partners_connection_id COLLATE "C"
+    ),
+    updated_platform_accounts AS (
+        UPDATE platform_account p
+        SET sequence = row.sequence, connected_by = row.connected_by
+        FROM (
+            SELECT *
+            FROM jsonb_to_recordset(changes -> 'changed_platform_accounts') AS changed (
+                partners_connection_id text, sequence_before bigint, sequence bigint, connected_by uuid
+            )
+            ORDER BY partners_connection_id COLLATE "C"
+        ) AS row
+        WHERE p.partners_connection_id = row.partners_connection_id AND p.sequence = row.sequence_before
+        RETURNING 1
+    ),
     updated_watermarks AS (
         UPDATE watermark w
         SET next_offset = row.next_offset, hash = row.hash
@@ -256,6 +348,28 @@ BEGIN
             (
                 SELECT count(*) FROM allocation
                 WHERE allocation_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_ids')::uuid)
+            ),
+            0
+        ),
+        require_rows(
+            (SELECT count(*) FROM updated_connections), jsonb_array_length(changes -> 'changed_connections')
+        ),
+        require_rows(
+            (SELECT count(*) FROM updated_platform_accounts), jsonb_array_length(changes -> 'changed_platform_accounts')
+        ),
+        require_rows(
+            (
+                SELECT count(*)
+                FROM jsonb_to_recordset(changes -> 'read_connections') AS read (connection_id uuid, version integer)
+                LEFT JOIN connection c USING (connection_id)
+                WHERE coalesce(c.version, 0) = read.version
+            ),
+            jsonb_array_length(changes -> 'read_connections')
+        ),
+        require_rows(
+            (
+                SELECT count(*) FROM adjustment
+                WHERE adjustment_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_adjustments')::uuid)
             ),
             0
         )

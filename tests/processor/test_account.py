@@ -94,7 +94,7 @@ def test_policy(
     reason: Rejection | None,
     evaluated: bool,  # noqa: FBT001
 ) -> None:
-    found = judge(asks(kind, quantity, currency), None if available is None else account(available), settings)
+    found = judge(asks(kind, quantity, currency), None if available is None else account(available), None, settings)
     assert Verdict(reason, evaluated=evaluated) == found
 
 

@@ -30,7 +30,7 @@ PLACES = {
     "since": 'partition = %(partition)s AND "offset" >= %(next_offset)s',
     "last": 'partition = %(partition)s AND "offset" = %(next_offset)s - 1',
     "later": 'partition = %(partition)s AND "offset" = %(next_offset)s + 5',
-    "some": "(SELECT allocation_id FROM journal WHERE event IS NOT NULL AND",
+    "some": "(SELECT subject_id FROM journal WHERE event IS NOT NULL AND",
 }
 CHANGES = [
     (1, "UPDATE journal SET reason = 'other' WHERE {below}"),

@@ -4,9 +4,10 @@ import random
 from datetime import UTC, datetime
 
 from processor.domain.account import Account, AccountKey
-from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark
+from processor.domain.batch import Batch, Read, Record
 from processor.domain.journal import FIRST_HASH
 from processor.domain.policy import PolicySettings
+from processor.domain.rows import LoadedRows, Watermark
 from proof.rebuild.missing_decisions import Gap, Gaps
 from schemas.commands import Command
 from tests.support.history import History

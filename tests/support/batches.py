@@ -95,7 +95,7 @@ async def commit(connection: Connection, batch: Batch) -> None:
 
 def applier(database_url: str) -> Applier:
     """To be closed."""
-    return Applier(Store(ServiceSettings(postgres_url=database_url)), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
+    return Applier(Store(ServiceSettings(postgres_url=database_url), reads_connections=False), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
 
 
 async def prepare(connection: Connection) -> None:

@@ -76,7 +76,7 @@ def rows_of(system: System, allocation_id: str) -> list[tuple[str, str]]:
     return [
         (row["verb"], row["outcome"])
         for row in system.rows(
-            'SELECT verb, outcome FROM journal WHERE allocation_id = %s::uuid ORDER BY partition, "offset"',
+            'SELECT verb, outcome FROM journal WHERE subject_id = %s::uuid ORDER BY partition, "offset"',
             allocation_id,
         )
     ]

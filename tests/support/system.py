@@ -60,7 +60,7 @@ class System:
         await ensure_topics(self.settings(), self.partitions, replication=1)
 
     async def processor(self, name: str = "processor-0", *, wait: bool = True, **settings: str) -> None:
-        own = {"instance_id": name, "group_id": f"{self.prefix}processors"}
+        own = {"instance_id": name, "group_id": f"{self.prefix}processors", "connections": "open"}
         await self._start("processor", name, own | settings, wait=wait)
 
     async def ingress(self, name: str = "ingress-0", *, wait: bool = True, **settings: str) -> BitGo:
