@@ -131,6 +131,8 @@ CREATE TABLE allocation (
 COMMENT ON TABLE allocation IS 'Allocations, deallocations and tombstones: one id, one row (contract, section 3)';
 CREATE INDEX allocation_by_update ON allocation (updated_at, created_at, allocation_id) WHERE version > 0;
 CREATE INDEX allocation_by_account ON allocation (connection_id, currency) WHERE version > 0;
+CREATE INDEX allocation_reserved ON allocation (updated_at, allocation_id) WHERE status = 'reserved';
+COMMENT ON INDEX allocation_reserved IS 'The oldest reservations: what BitGo may have forgotten';
 CREATE INDEX allocation_uncleared ON allocation (connection_id, currency) INCLUDE (quantity)
 WHERE kind = 'allocation' AND status = 'reserved';
 
@@ -261,10 +263,12 @@ BEGIN
             rejection_reason = row.rejection_reason,
             policy_result = row.policy_result,
             decided_by = row.decided_by,
-            reissued_at = row.reissued_at
+            reissued_at = row.reissued_at,
+            release_cause = row.release_cause
         FROM jsonb_to_recordset(changes -> 'changed_allocations') AS row (
             allocation_id uuid, version_before integer, status text, version integer, updated_at timestamptz,
-            rejection_reason text, policy_result text, decided_by uuid, reissued_at timestamptz
+            rejection_reason text, policy_result text, decided_by uuid, reissued_at timestamptz,
+            release_cause text
         )
         WHERE a.allocation_id = row.allocation_id AND a.version = row.version_before
         RETURNING 1

@@ -124,6 +124,12 @@ class AllCommands(RuleBasedStateMachine):
             assert account is not None
             assert account not in self.active
             assert token not in self.tokens
+            known = {key for key, each in self.loaded.connections.items() if each.partners_connection_id == account}
+            assert not any(
+                self.available.get((each, currency)) or self.held.get((each, currency))
+                for each in known
+                for currency in CURRENCIES
+            )
             self.active[account] = connection
             self.tokens.add(token)
 
