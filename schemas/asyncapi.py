@@ -36,8 +36,8 @@ def document(version: str, topics: Topics) -> dict[str, Any]:
             "title": "Allocation events",
             "version": version,
             "description": (
-                "One event for each applied transition of an allocation, a deallocation or a connection, for each booked "
-                "adjustment, and for each refusal that rests on others than its subject; in order per subject. "
+                "One event for each applied transition of an allocation, a deallocation or a connection, for each "
+                "booked adjustment, and for each refusal that rests on others than its subject; in order per subject. "
                 "Consume with isolation.level=read_committed. `version` counts a subject's transitions from 1."
             ),
         },
