@@ -1,4 +1,4 @@
-"""`allocations show`, `allocations accounts` and `allocations ledger`: what operators read over HTTP, from the tables."""
+"""`allocations show`, `accounts` and `ledger`: what operators read over HTTP, from the tables."""
 
 import asyncio
 import sys
@@ -67,12 +67,11 @@ def show(subject_id: Any, limit: int, as_json: bool, postgres: str) -> None:  # 
 
     async def work(connection: Connection, identity: LogIdentity) -> dict[str, History]:
         found = {of: await _history(connection, identity, of, str(subject_id), limit) for of in reads.KINDS}
+        if not any(found.values()):
+            raise UnknownError(f"nothing is known of {subject_id}")
         return {of: each for of, each in found.items() if each}
 
     histories = _run(postgres, work)
-    if not histories:
-        click.echo(f"nothing is known of {subject_id}", err=True)
-        sys.exit(UNKNOWN)
     if as_json:
         click.echo(orjson.dumps({of: _document(each) for of, each in histories.items()}))
         return
@@ -164,18 +163,19 @@ def ledger(
 
     async def work(connection: Connection, identity: LogIdentity) -> str | None:
         of = reads.Ledger(identity, str(connection_id), currency)
+        through = await of.sequence(connection)
+        if through is None:
+            raise UnknownError(f"connection {connection_id} has no account in {currency!r}")
         if as_csv:
             _write(ledger_csv.header())
         last: LedgerEntry | None = None
-        async for part, more in _parts(connection, of, place, limit):
+        async for part, more in _parts(connection, of, place, through, limit):
             if as_csv:
                 _write(ledger_csv.lines(of.connection_id, of.currency, part))
+            elif as_json:
+                _write(b"".join(orjson.dumps(_document(each)) + b"\n" for each in part))
             else:
-                click.echo(
-                    b"\n".join(orjson.dumps(_document(each)) for each in part)
-                    if as_json
-                    else "\n".join(entry_lines(part))
-                )
+                click.echo("\n".join(entry_lines(part)))
             last = part[-1] if more else None
         return cursors.LEDGER.text(reads.place_of(last)) if last else None
 
@@ -185,12 +185,9 @@ def ledger(
 
 
 async def _parts(
-    connection: Connection, of: reads.Ledger, after: cursors.AfterEntry | None, limit: int
+    connection: Connection, of: reads.Ledger, after: cursors.AfterEntry | None, through: int, limit: int
 ) -> AsyncIterator[tuple[list[LedgerEntry], bool]]:
-    """Up to `limit` entries in parts, each with whether more follow; none beyond what there was at the start."""
-    through = await of.sequence(connection)
-    if through is None:
-        raise UnknownError(f"connection {of.connection_id} has no account in {of.currency!r}")
+    """Up to `limit` entries in parts, each with whether more follow; none beyond the sequence `through`."""
     while limit:
         size = min(limit, PART_ROWS)
         found = await of.entries(connection, after, size + 1, through=through)

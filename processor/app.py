@@ -11,6 +11,7 @@ from processor.domain.batch import Batch, Record
 from processor.domain.policy import Connections
 from processor.kafka import coordinator
 from processor.kafka.batcher import Batcher
+from processor.kafka.expiry import TASK, Expiry
 from processor.kafka.faust_app import faust_app
 from processor.kafka.watchdog import Watchdog
 from processor.postgres.rejections import Rejections
@@ -56,6 +57,7 @@ async def _check(settings: ProcessorSettings) -> LogIdentity:
 class _Processor:
     def __init__(self, settings: ProcessorSettings, identity: LogIdentity, health: Health) -> None:
         self._settings = settings
+        self._partitions = identity.partitions
         self._health = health
         policy = settings.policy
         store = Store(settings, reads_connections=policy.connections is Connections.REGISTERED)
@@ -81,6 +83,7 @@ class _Processor:
                     tasks.create_task(
                         keep_running("rejections", self._examine_rejections, self._health, is_vital=False)
                     ),
+                    *self._expiring(tasks),
                     tasks.create_task(self._wait_refused()),
                     tasks.create_task(self._wait_fenced()),
                 ]
@@ -89,6 +92,13 @@ class _Processor:
                     task.cancel()
         finally:
             await self._applier.close()
+
+    def _expiring(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        after = self._settings.reserve_expires_after_seconds
+        if after is None:
+            return []
+        expiry = Expiry(self._settings, self._partitions, after, self._health)
+        return [tasks.create_task(keep_running(TASK, expiry.run, self._health, is_vital=False))]
 
     async def _apply(self, records: list[Record], following: list[Record]) -> Batch:
         batch = await self._applier(records, following)

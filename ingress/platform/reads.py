@@ -40,8 +40,8 @@ HOLDS_MAX: Final = 200
 """Holds that are listed of one account; all are counted."""
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "allocation": tuple(Kind),
-    Subject.CONNECTION: (Subject.CONNECTION,),
-    Subject.ADJUSTMENT: (Subject.ADJUSTMENT,),
+    "connection": (Subject.CONNECTION,),
+    "adjustment": (Subject.ADJUSTMENT,),
 }
 """The kinds of commands in the history of each: both kinds of allocation share their ids."""
 

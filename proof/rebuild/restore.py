@@ -20,8 +20,7 @@ _NOTHING: Final[dict[str, list[Any]]] = {
     name: []
     for name in (
         *("new_allocations", "changed_allocations", "new_accounts", "changed_accounts", "journal", "ledger"),
-        *("dead_letters", "watermarks", "absent_ids", "new_adjustments", "new_connections", "changed_connections"),
-        *("new_platform_accounts", "changed_platform_accounts", "read_connections", "absent_adjustments"),
+        *("dead_letters", "watermarks", "absent_ids"),
     )
 }
 _PROOF: Final = statements("proof.log")

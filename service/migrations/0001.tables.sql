@@ -247,6 +247,72 @@ END
 $$;
 COMMENT ON FUNCTION require_rows IS 'The guard of every write (decision 2): a miss raises, and nothing is written';
 
+CREATE FUNCTION save_platform(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    guards record;
+BEGIN
+    WITH inserted_adjustments AS (
+        INSERT INTO adjustment SELECT * FROM jsonb_populate_recordset(NULL::adjustment, changes -> 'new_adjustments')
+    ),
+    inserted_connections AS (
+        INSERT INTO connection SELECT * FROM jsonb_populate_recordset(NULL::connection, changes -> 'new_connections')
+    ),
+    updated_connections AS (
+        UPDATE connection c
+        SET status = row.status, version = row.version, updated_at = row.updated_at
+        FROM jsonb_to_recordset(changes -> 'changed_connections') AS row (
+            connection_id uuid, version_before integer, status text, version integer, updated_at timestamptz
+        )
+        WHERE c.connection_id = row.connection_id AND c.version = row.version_before
+        RETURNING 1
+    ),
+    inserted_platform_accounts AS (
+        INSERT INTO platform_account
+        SELECT * FROM jsonb_populate_recordset(NULL::platform_account, changes -> 'new_platform_accounts')
+        ORDER BY partners_connection_id COLLATE "C"
+    ),
+    updated_platform_accounts AS (
+        UPDATE platform_account p
+        SET sequence = row.sequence, connected_by = row.connected_by
+        FROM (
+            SELECT *
+            FROM jsonb_to_recordset(changes -> 'changed_platform_accounts') AS changed (
+                partners_connection_id text, sequence_before bigint, sequence bigint, connected_by uuid
+            )
+            ORDER BY partners_connection_id COLLATE "C"
+        ) AS row
+        WHERE p.partners_connection_id = row.partners_connection_id AND p.sequence = row.sequence_before
+        RETURNING 1
+    )
+    SELECT
+        require_rows(
+            (SELECT count(*) FROM updated_connections), jsonb_array_length(changes -> 'changed_connections')
+        ),
+        require_rows(
+            (SELECT count(*) FROM updated_platform_accounts), jsonb_array_length(changes -> 'changed_platform_accounts')
+        ),
+        require_rows(
+            (
+                SELECT count(*)
+                FROM jsonb_to_recordset(changes -> 'read_connections') AS read (connection_id uuid, version integer)
+                LEFT JOIN connection c USING (connection_id)
+                WHERE coalesce(c.version, 0) = read.version
+            ),
+            jsonb_array_length(changes -> 'read_connections')
+        ),
+        require_rows(
+            (
+                SELECT count(*) FROM adjustment
+                WHERE adjustment_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_adjustments')::uuid)
+            ),
+            0
+        )
+    INTO guards;
+END
+$$;
+COMMENT ON FUNCTION save_platform IS
+'What a batch changes of connections, platform accounts and adjustments, and which of them it found; most batches none';
+
 CREATE FUNCTION save_batch(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     guards record;
@@ -264,10 +330,12 @@ BEGIN
             rejection_reason = row.rejection_reason,
             policy_result = row.policy_result,
             decided_by = row.decided_by,
-            reissued_at = row.reissued_at
+            reissued_at = row.reissued_at,
+            release_cause = row.release_cause
         FROM jsonb_to_recordset(changes -> 'changed_allocations') AS row (
             allocation_id uuid, version_before integer, status text, version integer, updated_at timestamptz,
-            rejection_reason text, policy_result text, decided_by uuid, reissued_at timestamptz
+            rejection_reason text, policy_result text, decided_by uuid, reissued_at timestamptz,
+            release_cause text
         )
         WHERE a.allocation_id = row.allocation_id AND a.version = row.version_before
         RETURNING 1
@@ -300,39 +368,6 @@ BEGIN
     inserted_dead_letters AS (
         INSERT INTO dead_letter SELECT * FROM jsonb_populate_recordset(NULL::dead_letter, changes -> 'dead_letters')
     ),
-    inserted_adjustments AS (
-        INSERT INTO adjustment SELECT * FROM jsonb_populate_recordset(NULL::adjustment, changes -> 'new_adjustments')
-    ),
-    inserted_connections AS (
-        INSERT INTO connection SELECT * FROM jsonb_populate_recordset(NULL::connection, changes -> 'new_connections')
-    ),
-    updated_connections AS (
-        UPDATE connection c
-        SET status = row.status, version = row.version, updated_at = row.updated_at
-        FROM jsonb_to_recordset(changes -> 'changed_connections') AS row (
-            connection_id uuid, version_before integer, status text, version integer, updated_at timestamptz
-        )
-        WHERE c.connection_id = row.connection_id AND c.version = row.version_before
-        RETURNING 1
-    ),
-    inserted_platform_accounts AS (
-        INSERT INTO platform_account
-        SELECT * FROM jsonb_populate_recordset(NULL::platform_account, changes -> 'new_platform_accounts')
-        ORDER BY partners_connection_id COLLATE "C"
-    ),
-    updated_platform_accounts AS (
-        UPDATE platform_account p
-        SET sequence = row.sequence, connected_by = row.connected_by
-        FROM (
-            SELECT *
-            FROM jsonb_to_recordset(changes -> 'changed_platform_accounts') AS changed (
-                partners_connection_id text, sequence_before bigint, sequence bigint, connected_by uuid
-            )
-            ORDER BY partners_connection_id COLLATE "C"
-        ) AS row
-        WHERE p.partners_connection_id = row.partners_connection_id AND p.sequence = row.sequence_before
-        RETURNING 1
-    ),
     updated_watermarks AS (
         UPDATE watermark w
         SET next_offset = row.next_offset, hash = row.hash
@@ -353,30 +388,11 @@ BEGIN
                 WHERE allocation_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_ids')::uuid)
             ),
             0
-        ),
-        require_rows(
-            (SELECT count(*) FROM updated_connections), jsonb_array_length(changes -> 'changed_connections')
-        ),
-        require_rows(
-            (SELECT count(*) FROM updated_platform_accounts), jsonb_array_length(changes -> 'changed_platform_accounts')
-        ),
-        require_rows(
-            (
-                SELECT count(*)
-                FROM jsonb_to_recordset(changes -> 'read_connections') AS read (connection_id uuid, version integer)
-                LEFT JOIN connection c USING (connection_id)
-                WHERE coalesce(c.version, 0) = read.version
-            ),
-            jsonb_array_length(changes -> 'read_connections')
-        ),
-        require_rows(
-            (
-                SELECT count(*) FROM adjustment
-                WHERE adjustment_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_adjustments')::uuid)
-            ),
-            0
         )
     INTO guards;
+    IF changes ? 'platform' THEN
+        PERFORM save_platform(changes -> 'platform');
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION save_batch IS

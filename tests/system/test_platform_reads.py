@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bitgo.client import SIGNATURE, BitGo, Reply, reserve_body, sign
@@ -362,6 +363,8 @@ async def test_given_a_ledger_then_csv_says_what_json_says(desk: Desk) -> None:
     ]
     accepted = await desk.bitgo.call("GET", f"{PLATFORM}/{path}", READER | {"Accept": "text/csv, */*;q=0.1"})
     assert reply.body == accepted.body
+    head = await desk.reply(path, method="HEAD", format="csv")
+    assert (200, reply.headers["Content-Type"], None) == (head.status, head.headers["Content-Type"], head.body or None)
     both = await desk.bitgo.call("GET", f"{PLATFORM}/{path}", READER | {"Accept": "text/csv, application/json"})
     assert "entries" in both.body
 
@@ -409,6 +412,28 @@ async def test_given_a_ledger_longer_than_a_part_then_all_of_it_is_streamed(desk
     await desk.publish(*(adjust(connection, {"BTC": 1}, at=now()) for _ in range(count)))
     rows, _ = await desk.csv(f"connections/{connection}/accounts/BTC/ledger")
     assert [str(each) for each in range(1, count + 1)] == [row["available"] for row in rows]
+
+
+async def test_given_postgres_fails_in_the_middle_then_a_csv_breaks_off_and_does_not_look_complete(desk: Desk) -> None:
+    connection = new_id()
+    path = f"connections/{connection}/accounts/BTC/ledger"
+    await desk.publish(*(adjust(connection, {"BTC": 1}, at=now()) for _ in range(1500)))
+    desk.system.rows(
+        """
+        UPDATE journal SET facts = jsonb_set(facts, '{accounts,0,connectionId}', '"no id"')
+        FROM ledger
+        WHERE (journal.partition, journal."offset") = (ledger.partition, ledger."offset")
+            AND ledger.connection_id = %s AND ledger.sequence = 1400
+        RETURNING 1
+        """,
+        connection,
+    )
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await desk.reply(path, format="csv")
+    first = await desk.read(path, limit="500")
+    late = await desk.read(path, limit="500", after=first["next"])
+    reply = await desk.reply(path, limit="500", after=late["next"], format="csv")
+    assert (503, "unavailable") == (reply.status, reply.body["code"])
 
 
 async def test_given_a_history_then_it_has_every_command_with_what_became_of_it(desk: Desk) -> None:
@@ -579,24 +604,21 @@ async def test_given_the_command_line_then_it_shows_the_same(desk: Desk) -> None
     assert f"{connection}  BTC" in every.out
     path = f"connections/{connection}/accounts/BTC/ledger"
     _, reply = await desk.csv(path)
-    assert reply.body == (await desk.cli("ledger", connection, "BTC", "--csv")).out.replace("\n", "\r\n").replace(
-        "\r\r", "\r"
-    )
+    assert reply.body == (await desk.cli("ledger", connection, "BTC", "--csv")).out
     first = await desk.cli("ledger", connection, "BTC", "--limit", 2, "--json")
     rest = await desk.cli("ledger", connection, "BTC", "--json", "--after", first.err.split()[-1])
     assert (await desk.read(path))["entries"] == [json.loads(line) for line in (first.out + rest.out).splitlines()]
     people = await desk.cli("ledger", connection, "BTC")
-    assert f"adjust adjustment {booked.adjustment_id}  fee" in people.out
+    last = people.out.splitlines()[-1].split()
+    assert ["available", "→", "trading", "5", "55", "40", "adjust", "adjustment", booked.adjustment_id, "fee"] == last[
+        2:
+    ]
 
 
 async def test_given_an_unknown_id_then_the_command_line_says_so_with_a_status_of_its_own(desk: Desk) -> None:
     unknown = new_id()
-    for verb in (
-        ("show", unknown),
-        ("accounts", unknown),
-        ("ledger", unknown, "BTC"),
-        ("ledger", unknown, "BTC", "--csv"),
-    ):
+    ledger = ("ledger", unknown, "BTC")
+    for verb in (("show", unknown), ("accounts", unknown), ledger, (*ledger, "--csv")):
         ran = await desk.cli(*verb)
         assert (3, "") == (ran.status, ran.out)
         assert unknown in ran.err
