@@ -45,7 +45,7 @@ CREATE TABLE journal (
 COMMENT ON TABLE journal IS 'One row per record of the commands topic: outcome, history, outbox (decision 3)';
 COMMENT ON COLUMN journal.subject_id IS 'of the allocation, deallocation, connection or adjustment: the record''s key';
 COMMENT ON COLUMN journal.event IS 'of what was applied, and of what was refused for what others are (record 0022)';
-CREATE INDEX journal_by_subject ON journal (subject_id, kind);
+CREATE INDEX journal_by_subject ON journal (subject_id, "offset");
 
 CREATE TABLE dead_letter (
     partition integer NOT NULL,
@@ -133,8 +133,9 @@ CREATE INDEX allocation_by_update ON allocation (updated_at, created_at, allocat
 CREATE INDEX allocation_by_account ON allocation (connection_id, currency) WHERE version > 0;
 CREATE INDEX allocation_reserved ON allocation (updated_at, allocation_id) WHERE status = 'reserved';
 COMMENT ON INDEX allocation_reserved IS 'The oldest reservations: what BitGo may have forgotten';
-CREATE INDEX allocation_uncleared ON allocation (connection_id, currency) INCLUDE (quantity)
-WHERE kind = 'allocation' AND status = 'reserved';
+CREATE INDEX allocation_open ON allocation (connection_id, currency) INCLUDE (kind, quantity)
+WHERE status = 'reserved';
+COMMENT ON INDEX allocation_open IS 'What is held, and what allocations would bring when they are cleared';
 
 CREATE TABLE account (
     connection_id uuid NOT NULL,

@@ -31,6 +31,20 @@ async def test_the_document_names_every_endpoint_of_the_contract(site: Site) -> 
         for noun in (kind, f"{kind}s"):
             expected |= {("PUT", f"{base}/{noun}/{{id}}/{verb}") for verb in ("clear", "release")}
             expected.add(("GET", f"{base}/{noun}/{{id}}"))
+    connections = "/platform/v1/connections"
+    expected |= {
+        ("GET", path)
+        for path in (
+            connections,
+            f"{connections}/{{connectionId}}",
+            f"{connections}/{{connectionId}}/accounts",
+            f"{connections}/{{connectionId}}/accounts/{{currency}}/ledger",
+            f"{connections}/{{connectionId}}/history",
+            "/platform/v1/allocations/{allocationId}/history",
+            "/platform/v1/adjustments/{adjustmentId}/history",
+            "/platform/v1/reservations",
+        )
+    }
     assert expected == operations
 
 
@@ -47,7 +61,13 @@ def _generate(site: Site, document: dict[str, Any]) -> None:
         @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def send(case: schemathesis.Case) -> None:
-            response = case.call(base_url=site.bitgo.url, headers={SIGNATURE: sign(site.bitgo.key)}, timeout=30)
+            response = case.call(base_url=site.bitgo.url, headers=_headers(site, case.path), timeout=30)
             case.validate_response(response, checks=CHECKS)
 
         send()
+
+
+def _headers(site: Site, path: str) -> dict[str, str]:
+    if path.startswith("/platform/"):
+        return {"Authorization": f"Bearer {(site.system.folder / 'operator-token').read_text().strip()}"}
+    return {SIGNATURE: sign(site.bitgo.key)}
