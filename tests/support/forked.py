@@ -56,6 +56,7 @@ def spawn(child: Child) -> Process | Forked:
 
 def fork(arguments: Sequence[str], environment: Mapping[str, str], out: int, err: int) -> Forked:
     """Start `allocations` with these arguments; it ends at the latest when we do."""
+    sys.audit("subprocess.Popen", PROGRAM[0], [*PROGRAM, *arguments], None, None)  # for the guard over units
     request = json.dumps([os.getpid(), str(Path.cwd()), list(arguments), dict(environment)]).encode()
     socket.send_fds(_parent(), [request], [out, err])
     if not (pid := _parent().recv(20)):
