@@ -5,7 +5,6 @@ port is bound here, without listening, until this process ends: Linux lets a ser
 are, listen on it all the same, again after each restart, and whoever looks for a free port sees that it is taken.
 """
 
-import atexit
 import random
 import socket
 from typing import Final
@@ -13,12 +12,6 @@ from typing import Final
 # Below the range from which the kernel takes ports for outgoing connections: a client that keeps on trying a closed
 # port of that range can meet itself there, and then the server cannot come back.
 PORTS: Final = range(20_000, 32_000)
-
-
-@atexit.register
-def _give_back() -> None:
-    for each in _reserved:
-        each.close()
 
 
 def reserve_port() -> int:
