@@ -14,13 +14,7 @@ from typing import Final
 # port of that range can meet itself there, and then the server cannot come back.
 PORTS: Final = range(20_000, 32_000)
 
-_reserved: Final[list[socket.socket]] = []
-
-
-@atexit.register
-def _give_back() -> None:
-    for each in _reserved:
-        each.close()
+_reserved: Final[dict[int, list[socket.socket]]] = {}
 
 
 def reserve_port() -> int:
@@ -33,6 +27,18 @@ def reserve_again(port: int) -> bool:
     return port in PORTS and _reserve(port, is_shared=True)
 
 
+def give_back(port: int) -> None:
+    """Let others have a port on which nobody will listen any more."""
+    for each in _reserved.pop(port, ()):
+        each.close()
+
+
+@atexit.register
+def _give_all_back() -> None:
+    for port in list(_reserved):
+        give_back(port)
+
+
 def _reserve(port: int, *, is_shared: bool) -> bool:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_shared)
@@ -42,5 +48,5 @@ def _reserve(port: int, *, is_shared: bool) -> bool:
         bound.close()
         return False
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _reserved.append(bound)
+    _reserved.setdefault(port, []).append(bound)
     return True
