@@ -1,14 +1,18 @@
 """Every path, once. The later editions' plural spelling is an alias for each singular path (contract, section 2)."""
 
 from functools import partial
+from typing import Final
 
 from aiohttp import web
 
-from ingress import partner_reads, reads, writes
+from ingress import connection_tokens, connections, partner_reads, reads, writes
 from ingress.http.problems import NETWORK
 from ingress.openapi import document_view
 from ingress.settings import IngressSettings
+from schemas.commands import DeactivateConnection, ReactivateConnection
 from schemas.words import Kind, Verb
+
+PLATFORM: Final = "/platform/v1"
 
 
 def add_routes(app: web.Application, settings: IngressSettings) -> None:
@@ -19,7 +23,19 @@ def add_routes(app: web.Application, settings: IngressSettings) -> None:
             for verb in (Verb.CLEAR, Verb.RELEASE):
                 app.router.add_put(f"{base}/{noun}/{{id}}/{verb}", partial(writes.finish, kind=kind, verb=verb))
             app.router.add_get(f"{base}/{noun}/{{id}}", partial(reads.status, kind=kind))
+    app.router.add_post(f"{base}/connections", connections.activate)
+    app.router.add_get(f"{base}/connections/{{id}}", connections.status)
+    _add_platform_routes(app)
     partners = f"{NETWORK}v1/enterprises/{{enterpriseId}}/partners/allocations"
     app.router.add_get(partners, partner_reads.list_allocations)
     app.router.add_get(f"{partners}/{{id}}", partner_reads.get_allocation)
     app.router.add_get("/openapi.json", document_view)
+
+
+def _add_platform_routes(app: web.Application) -> None:
+    """What the platform's own people and programs call, with an operator's token."""
+    app.router.add_post(f"{PLATFORM}/connection-tokens", connection_tokens.issue)
+    app.router.add_get(f"{PLATFORM}/connection-tokens", connection_tokens.listed)
+    app.router.add_delete(f"{PLATFORM}/connection-tokens/{{tokenHash}}", connection_tokens.revoke)
+    for word, command in (("deactivate", DeactivateConnection), ("reactivate", ReactivateConnection)):
+        app.router.add_post(f"{PLATFORM}/connections/{{id}}/{word}", partial(connections.change, command=command))
