@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 TEXT_MAX_CHARACTERS: Final = 256
+CONNECTION_TOKEN_MAX_CHARACTERS: Final = 4096
 CURRENCY_MAX_CHARACTERS: Final = 64
 QUANTITY_MAX_DIGITS: Final = 78
 BODY_MAX_BYTES: Final = 64 * 1024
@@ -87,6 +88,14 @@ NonEmptyText = Annotated[
     _NO_CONTROL,
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": TEXT_MAX_CHARACTERS}),
 ]
+
+ConnectionToken = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=CONNECTION_TOKEN_MAX_CHARACTERS),
+    _Matches(r"^[\P{Cc}\n]*$", "must not contain control characters other than newlines"),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": CONNECTION_TOKEN_MAX_CHARACTERS}),
+]
+"""A one-time secret, or its ciphertext in two lines (contract, section 6)."""
 
 Currency = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=CURRENCY_MAX_CHARACTERS), AfterValidator(_currency)

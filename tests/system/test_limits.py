@@ -73,7 +73,8 @@ async def test_a_path_that_names_no_uuid(site: Site, bad: str, kind: Kind) -> No
         ("GET", "/bitgo/v1/nothing", 404),
         ("DELETE", "/bitgo/v1/allocations", 405),
         ("POST", f"/bitgo/v1/allocation/{UNKNOWN}/clear", 405),
-        ("POST", "/bitgo/v1/connections", 404),
+        ("PUT", "/bitgo/v1/connections", 405),
+        ("GET", "/platform/v1/nothing", 404),
     ],
 )
 async def test_paths_and_methods_that_there_are_not(site: Site, method: str, path: str, status: int) -> None:
