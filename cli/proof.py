@@ -12,6 +12,8 @@ from proof.rebuild.rebuild import rebuild as fill
 from proof.verify.chain import Heads, read_heads, together
 from proof.verify.differences import Difference
 from proof.verify.verify import verify as compare
+from schemas.events import Facts
+from schemas.words import Outcome
 
 DIFFERENT: Final = 1
 
@@ -72,7 +74,8 @@ async def _verify(settings: ProofSettings, heads: Heads, show: int, file: Path |
         click.echo(f"… and {count - show:,} more")
     click.echo(
         f"{verified.commands:,} commands in {verified.partitions} partitions, {verified.allocations:,} allocations, "
-        f"{verified.accounts:,} accounts: " + (f"{count:,} differences" if count else "no difference")
+        f"{verified.accounts:,} accounts, {verified.connections:,} connections, {verified.adjustments:,} adjustments: "
+        + (f"{count:,} differences" if count else "no difference")
     )
     before = f"; noted heads before the checkpoint: {verified.heads_before:,}" if verified.heads_before else ""
     click.echo(
@@ -123,8 +126,14 @@ async def _rebuild(settings: ProofSettings, file: Path | None, *, resume: bool) 
 
 
 def _words(row: JournalRow) -> str:
-    """`reserve of deallocation …: rejected, insufficient_balance; 5 available, 0 held`."""
+    """`reserve of deallocation …: rejected, insufficient_balance; found 5 BTC available, 0 held`."""
     reason = f", {row.reason}" if row.reason else ""
-    account = (row.facts or {}).get("account")
-    found = f"; found {account['availableBefore']} available, {account['heldBefore']} held" if account else ""
-    return f"{row.verb} of {row.kind} {row.subject_id}: {row.status_after}{reason}{found}"
+    facts = Facts.model_validate(row.facts or {})
+    found = "".join(
+        f"; found {each.available_before} {each.currency} available, {each.held_before} held"
+        for each in facts.all_accounts
+    )
+    if facts.platform_account:
+        found += f"; found it connected by {facts.platform_account.connected_before or 'none'}"
+    became = row.outcome if row.outcome is Outcome.REFUSED else row.status_after
+    return f"{row.verb} of {row.kind} {row.subject_id}: {became}{reason}{found}"

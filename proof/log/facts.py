@@ -30,4 +30,7 @@ def _facts(document: Any) -> Facts | None:
         facts = Facts.model_validate(document)
     except ValueError:
         return None
-    return None if facts.account and facts.account.sequence > SEQUENCE_MAX else facts
+    taken = [account.sequence for account in facts.all_accounts]
+    if facts.platform_account is not None:
+        taken.append(facts.platform_account.sequence)
+    return None if max(taken, default=0) > SEQUENCE_MAX else facts

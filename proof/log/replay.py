@@ -24,11 +24,12 @@ class Recorded:
             return APPROVED_UNASKED
         return Verdict(self.facts.policy.reason, evaluated=True, connection_version=self.facts.connection_version)
 
-    def found(self, _found: Found, _holdings: list[Account]) -> tuple[Found | None, list[Account]]:
-        """None: nothing was recorded, so the decision did not rest on it."""
-        if self.facts is None or self.facts.platform_account is None:
+    def found(self, found: Found, _holdings: list[Account]) -> tuple[Found | None, list[Account]]:
+        """None: nothing was recorded of that platform account, so the decision did not rest on it."""
+        fact = self.facts.platform_account if self.facts else None
+        if self.facts is None or fact is None or fact.partners_connection_id != found.account.partners_connection_id:
             return None, []
-        fact, holdings = self.facts.platform_account, [account_before(each) for each in self.facts.accounts or ()]
+        holdings = [account_before(each) for each in self.facts.accounts or ()]
         return Found(platform_account_before(fact), fact.token_used_before, holds_assets(holdings)), holdings
 
 

@@ -77,7 +77,7 @@ class Refill:
     def _add(self, batch: Batch, each: Read, events: Mapping[int, Published]) -> None:
         event = events.get(each.record.offset)
         try:
-            _replay_on_accounts(batch, self._recorded, each, recorded_facts(event, None))
+            _replay_in_any_order(batch, self._recorded, each, recorded_facts(event, None))
         except ArithmeticError as error:
             words = str(error) if event else _NO_EVENT
         else:
@@ -97,10 +97,15 @@ class Refill:
         )
 
 
-def _replay_on_accounts(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
+def _replay_in_any_order(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
     """Replay; of an account, what its latest decision left stays, in whatever order the partitions come."""
-    key = account_before(facts.account).key if facts and facts.account else None
-    latest = batch.accounts.get(key) if key else None
+    accounts = [account_before(fact).key for fact in facts.all_accounts] if facts else []
+    latest = {key: batch.accounts[key] for key in accounts if key in batch.accounts}
+    platform = facts.platform_account.partners_connection_id if facts and facts.platform_account else None
+    latest_platform = batch.platform_accounts.get(platform) if platform else None
     replay(batch, recorded, each, facts)
-    if key and latest is not None and latest.sequence > batch.accounts[key].sequence:
-        batch.accounts[key] = latest
+    for key, account in latest.items():
+        if account.sequence > batch.accounts[key].sequence:
+            batch.accounts[key] = account
+    if platform and latest_platform and latest_platform.sequence > batch.platform_accounts[platform].sequence:
+        batch.platform_accounts[platform] = latest_platform

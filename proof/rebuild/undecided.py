@@ -99,7 +99,12 @@ async def _decide(
                 "never published can not be put back under these settings: run this on an empty database, with "
                 "PROCESSOR_CONNECTIONS, PROCESSOR_CURRENCIES and PROCESSOR_LIMITS as the processors had them"
             ) from error
-    await tables.commit(connection, batch)
+    try:
+        await tables.commit(connection, batch)
+    except tables.OutdatedError as error:
+        raise OperatorError(
+            f"what was decided anew contradicts what the events say ({error}): it can not be put back as it was"
+        ) from error
     for row, _ in batch.journal:
         if row.event is not None and (row.facts or row.verb == Verb.RESERVE):
             list_anew(row)
