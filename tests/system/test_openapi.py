@@ -16,7 +16,6 @@ from schemathesis.specs.openapi.checks import (
 from bitgo.client import SIGNATURE, sign
 from tests.system.conftest import Site
 
-EXAMPLES = 60
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -49,16 +48,17 @@ async def test_the_document_names_every_endpoint_of_the_contract(site: Site) -> 
 
 
 @pytest.mark.timeout(300)
-async def test_generated_requests_find_no_500_and_nothing_undocumented(site: Site) -> None:
+@pytest.mark.parametrize("examples", [20, pytest.param(100, marks=pytest.mark.long)])
+async def test_generated_requests_find_no_500_and_nothing_undocumented(site: Site, examples: int) -> None:
     document = (await site.bitgo.call("GET", "/openapi.json", {})).body
-    await asyncio.to_thread(_generate, site, document)
+    await asyncio.to_thread(_generate, site, document, examples)
 
 
-def _generate(site: Site, document: dict[str, Any]) -> None:
+def _generate(site: Site, document: dict[str, Any], examples: int) -> None:
     for result in schemathesis.openapi.from_dict(document).get_all_operations():
         operation = result.ok()
 
-        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def send(case: schemathesis.Case) -> None:
             response = case.call(base_url=site.bitgo.url, headers=_headers(site, case.path), timeout=30)
