@@ -64,7 +64,9 @@ def account_lines(accounts: Sequence[AccountNow]) -> Iterator[str]:
         (each.connection_id, each.currency, each.available, each.held, str(each.sequence), _holds(each))
         for each in accounts
     ]
-    yield from _table(("connection", "currency", "available", "held", "sequence", "open holds"), rows, "available held")
+    yield from _table(
+        ("connection", "currency", "available", "held", "sequence", "open holds"), rows, "available held sequence"
+    )
     for each in accounts:
         for hold in each.open_holds.oldest if each.open_holds else ():
             yield f"  hold of {_safe(each.currency)}  {hold.quantity}  {hold.deallocation_id}  since {hold.reserved_at}"

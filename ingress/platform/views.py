@@ -135,19 +135,20 @@ async def _export(request: web.Request, of: Ledger, part: _Part) -> web.StreamRe
     await response.prepare(request)
     if request.method == "HEAD":
         return response
-    await response.write(ledger_csv.header())
-    while entries:
-        await response.write(ledger_csv.lines(of.connection_id, of.currency, entries))
-        after = reads.place_of(entries[-1])
-        if after.sequence >= part.through:
-            break
-        try:
+    try:
+        await response.write(ledger_csv.header())
+        while entries:
+            await response.write(ledger_csv.lines(of.connection_id, of.currency, entries))
+            after = reads.place_of(entries[-1])
+            if after.sequence >= part.through:
+                break
             entries = await request.app[LISTS].run(following)
-        except UnavailableError as error:
-            _log.warning("csv_broken_off", error=str(error), sequence=after.sequence)
-            if request.transport is not None:
-                request.transport.abort()
-            break
+    except UnavailableError as error:
+        _log.warning("csv_broken_off", error=str(error))
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        _log.info("csv_not_read")
     return response
 
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ class Desk:
             for command in commands:
                 key = key_of(command.subject_id)
                 place = partition_of(key, self.system.partitions)
-                await producer.send_and_wait(self.system.topics.commands, encode_command(command), key, place)
+                await producer.send(self.system.topics.commands, encode_command(command), key, place)
+            await producer.flush()
         await self.system.caught_up()
 
     async def fund(self, connection_id: str, quantity: int, currency: str = "BTC") -> str:
@@ -548,20 +550,26 @@ async def test_given_pruned_rows_then_what_is_left_is_right_and_says_so(
         for _ in range(20):
             await desk.hold(connection, 1)
         file = tmp_path / "checkpoint"
-        await desk.system.caught_up()
-        await asyncio.sleep(1)
+        path = f"connections/{connection}/accounts/BTC/ledger"
+        whole = {each["sequence"]: each for each in await desk.pages(path, "entries")}
+        assert not any(each["missingBefore"] for each in whole.values())
         system = desk.system
         where = ("--kafka", system.kafka, "--postgres", system.database_url, "--topic-prefix", system.prefix)
         for verb in (("checkpoint", file), ("prune", "--checkpoint", file)):
             ran = await cli.run(*verb, *where)
             assert 0 == ran.status, ran.err
         await desk.bitgo.clear(Kind.DEALLOCATION, hold)
-        page = await desk.read(f"connections/{connection}/accounts/BTC/ledger")
+        page = await desk.read(path)
         assert system.topics.commands == page["prunedBefore"]["topic"]
-        assert 22 > len(page["entries"])
-        assert page["entries"][0]["missingBefore"]
-        rows, _ = await desk.csv(f"connections/{connection}/accounts/BTC/ledger")
-        assert "true" == rows[0]["missingBefore"]
+        kept = [each for each in page["entries"] if each["sequence"] in whole]
+        assert len(kept) < len(whole) == 22
+        assert [whole[each["sequence"]] for each in kept] == [each | {"missingBefore": False} for each in kept]
+        sequences = [0, *(each["sequence"] for each in page["entries"])]
+        gaps = [later - earlier > 1 for earlier, later in pairwise(sequences)]
+        assert gaps == [each["missingBefore"] for each in page["entries"]]
+        assert any(gaps)
+        rows, _ = await desk.csv(path)
+        assert gaps == [row["missingBefore"] == "true" for row in rows]
         last = page["entries"][-1]
         [account] = (await desk.read(f"connections/{connection}/accounts", openHolds="true"))["accounts"]
         assert (account["available"], account["held"]) == (last["available"], last["held"]) == ("50", "20")

@@ -23,7 +23,7 @@ SELECT
                 "offset", recorded_at, command_id, kind, verb, outcome, reason, status_before, version_before,
                 status_after, version_after, event - 'tokenHash' AS event, facts, traceparent
             FROM journal
-            WHERE subject_id = %(id)s::uuid AND partition = %(partition)s AND kind = ANY(%(kinds)s::text[])
+            WHERE subject_id = %(id)s::uuid AND kind = ANY(%(kinds)s::text[])
                 AND "offset" > %(after)s::bigint
             ORDER BY "offset"
             LIMIT %(limit)s
