@@ -8,7 +8,6 @@ from typing import Final
 
 from processor.apply import Applier
 from processor.domain.batch import Batch, Record
-from processor.domain.policy import Connections
 from processor.kafka import coordinator
 from processor.kafka.batcher import Batcher
 from processor.kafka.faust_app import faust_app
@@ -58,7 +57,7 @@ class _Processor:
         self._settings = settings
         self._health = health
         policy = settings.policy
-        store = Store(settings, reads_connections=policy.connections is Connections.REGISTERED)
+        store = Store(settings, policy)
         self._applier = Applier(store, identity.partitions, policy)
         self._rejections = Rejections(settings)
         self._batcher = Batcher(settings.topics.commands, self._apply, self._rewind, health)

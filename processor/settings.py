@@ -30,6 +30,14 @@ class ProcessorSettings(ServiceSettings):
         default_factory=dict,
         description="the most that one reserve may ask for, in base units by currency, as a JSON object",
     )
+    client_daily_limits: Annotated[dict[Currency, Limit], NoDecode] = Field(
+        default_factory=dict,
+        description="the most that all reserves of a client on a day (UTC) may ask for, in base units by currency, as "
+        "a JSON object; allocations and deallocations are counted apart",
+    )
+    connection_daily_limits: Annotated[dict[Currency, Limit], NoDecode] = Field(
+        default_factory=dict, description="the same of a connection"
+    )
     connections: Connections = Field(
         Connections.REGISTERED,
         description="`registered`: a reserve must name a connection that BitGo has activated; `open`: any, for "
@@ -42,7 +50,7 @@ class ProcessorSettings(ServiceSettings):
         description="the watchdog restarts a process that has lag and made no progress for this long",
     )
 
-    @field_validator("currencies", "limits", mode="before")
+    @field_validator("currencies", "limits", "client_daily_limits", "connection_daily_limits", mode="before")
     @classmethod
     def _json(cls, value: object) -> object:
         """Parsed here, so that malformed JSON is reported as an error of its variable."""
@@ -53,4 +61,10 @@ class ProcessorSettings(ServiceSettings):
 
     @property
     def policy(self) -> PolicySettings:
-        return PolicySettings(self.currencies, self.limits, self.connections)
+        return PolicySettings(
+            self.currencies,
+            self.limits,
+            self.connections,
+            self.client_daily_limits,
+            self.connection_daily_limits,
+        )

@@ -4,11 +4,11 @@ An event has its decision's outcome and facts; a command without an event change
 same: where it and the event do not agree, the events are not those of these commands, and nothing is written.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 from processor.domain.batch import Batch, Read, wanted
 from processor.domain.journal import JournalRow
+from processor.domain.usage import usages_before
 from processor.postgres import tables
 from processor.relay.outbox import event_record
 from proof.log.facts import recorded_facts
@@ -66,18 +66,19 @@ class Refill:
                 f"{self._topics.commands}/{self._partition} has not every record from offset {first} to {beyond - 1}: "
                 "records were deleted. Restore the topic first"
             )
-        loaded = await tables.load(self._connection, wanted(reads))
+        facts = {each.record.offset: recorded_facts(events.get(each.record.offset), None) for each in reads}
+        usages = {usage.key for fact in facts.values() if fact for usage in usages_before(fact.usage)}
+        loaded = await tables.load(self._connection, wanted(reads, usages=usages))
         if loaded.watermarks[self._partition].next_offset != first:
             raise OperatorError("somebody else has written to this database meanwhile: stop that, and start again")
         batch = Batch(loaded, self._recorded)
         for each in reads:
-            self._add(batch, each, events)
+            self._add(batch, each, events.get(each.record.offset), facts[each.record.offset])
         await tables.commit(self._connection, batch)
 
-    def _add(self, batch: Batch, each: Read, events: Mapping[int, Published]) -> None:
-        event = events.get(each.record.offset)
+    def _add(self, batch: Batch, each: Read, event: Published | None, facts: Facts | None) -> None:
         try:
-            _replay_on_accounts(batch, self._recorded, each, recorded_facts(event, None))
+            _replay_on_accounts(batch, self._recorded, each, facts)
         except ArithmeticError as error:
             words = str(error) if event else _NO_EVENT
         else:
@@ -98,9 +99,12 @@ class Refill:
 
 
 def _replay_on_accounts(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
-    """Replay; of an account, what its latest decision left stays, in whatever order the partitions come."""
+    """Replay; of an account or a day's sum, what its latest decision left stays, in whatever order partitions come."""
+    found = usages_before(facts.usage) if facts else ()
+    sums = {usage.key: batch.usages[usage.key] for usage in found if usage.key in batch.usages}
     key = account_before(facts.account).key if facts and facts.account else None
     latest = batch.accounts.get(key) if key else None
     replay(batch, recorded, each, facts)
     if key and latest is not None and latest.sequence > batch.accounts[key].sequence:
         batch.accounts[key] = latest
+    batch.usages |= {each: usage for each, usage in sums.items() if usage.sequence > batch.usages[each].sequence}

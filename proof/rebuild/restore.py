@@ -22,6 +22,7 @@ _NOTHING: Final[dict[str, list[Any]]] = {
         *("new_allocations", "changed_allocations", "new_accounts", "changed_accounts", "journal", "ledger"),
         *("dead_letters", "watermarks", "absent_ids", "new_adjustments", "new_connections", "changed_connections"),
         *("new_platform_accounts", "changed_platform_accounts", "read_connections", "absent_adjustments"),
+        *("new_usages", "changed_usages"),
     )
 }
 _PROOF: Final = statements("proof.log")

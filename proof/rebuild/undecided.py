@@ -7,7 +7,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from processor.domain.batch import Batch, wanted
+from processor.domain.batch import Batch, usages_of, wanted
 from processor.domain.journal import JournalRow
 from processor.domain.policy import PolicySettings
 from processor.postgres import tables
@@ -84,7 +84,7 @@ async def _decide(
     reads = [read_again(record, partitions) for record in part]
     if not reads:
         return
-    batch = Batch(await tables.load(connection, wanted(reads)), policy)
+    batch = Batch(await tables.load(connection, wanted(reads, usages=usages_of(reads, policy))), policy)
     for each in reads:
         if each.record.offset != batch.watermarks[each.record.partition].next_offset:
             raise OperatorError(
