@@ -112,7 +112,7 @@ async def _rebuild(settings: ProofSettings, file: Path | None, *, resume: bool) 
         click.echo(f"passed over: {difference}", err=True)
 
     with Bar() as bar:
-        rebuilt = await fill(settings, settings.policy, say, list_anew, bar, resume=resume, file=file)
+        rebuilt = await fill(settings, settings.rules, say, list_anew, bar, resume=resume, file=file)
     for gap in rebuilt.unfilled:
         click.echo(gap)
     click.echo(

@@ -77,6 +77,13 @@ class Connections(StrEnum):
     OPEN = "open"
 
 
+class OnFailure(StrEnum):
+    """What follows when the platform's own policy gives no verdict."""
+
+    REJECT = "reject"
+    RETRY = "retry"
+
+
 @dataclass(frozen=True)
 class PolicySettings:
     """Rules that are not configured do not apply.
