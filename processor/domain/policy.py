@@ -176,7 +176,7 @@ def judge(command: Reserve, known: Known, settings: PolicySettings, ask: Ask | N
         return judged(Rejection.LIMIT_EXCEEDED, usages)
     said = ask(request_of(command, known.recorded_at), facts_of(command, known, usages, settings)) if ask else None
     if said is not None and said.verdict != "approved":
-        return judged(said.reason or Rejection.POLICY_FAILED, usages, said)
+        return judged(said.reason if said.verdict == "rejected" else Rejection.POLICY_FAILED, usages, said)
     short = command.kind is Kind.DEALLOCATION and (known.account is None or known.account.available < quantity)
     return judged(Rejection.INSUFFICIENT_BALANCE if short else None, usages, said)
 

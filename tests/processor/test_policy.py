@@ -162,7 +162,7 @@ def test_given_all_that_stands_after_a_rule_then_its_reason_wins(
         calls.append(facts)
         if says == "approved":
             return APPROVED
-        return PlugFact(verdict="rejected" if says else "failed", reason=says or None, version="1")
+        return PlugFact(verdict="rejected" if says else "failed", reason=says or "timed_out", version="1")
 
     usages = {key: Usage(key, 7, sum_before) for key in EVERYTHING.usage_keys(asked, NOON)}
     found = judge(asked, Known(NOON, NO_BALANCE, connected, usages), EVERYTHING, ask)

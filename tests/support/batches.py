@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from processor.apply import Applier, decide
 from processor.domain.batch import Batch, Record, read, usages_of, wanted
 from processor.domain.journal import FIRST_HASH
 from processor.domain.policy import PolicySettings
+from processor.plug.plug import Plug
 from processor.postgres import tables
 from processor.postgres.store import Store
 from schemas.commands import FINISHES, RESERVES, AllocationCommand, Amount, Command, Edition, Reserve
@@ -100,9 +101,15 @@ async def commit(connection: Connection, batch: Batch) -> None:
     await tables.commit(connection, batch)
 
 
-def applier(database_url: str, policy: PolicySettings = NO_RULES) -> Applier:
+def applier(
+    database_url: str,
+    policy: PolicySettings = NO_RULES,
+    plug: Plug | None = None,
+    committed: Callable[[Batch], None] = lambda _: None,
+) -> Applier:
     """To be closed."""
-    return Applier(Store(ServiceSettings(postgres_url=database_url), policy), PARTITIONS, policy)  # type: ignore[arg-type]
+    store = Store(ServiceSettings(postgres_url=database_url), policy)  # type: ignore[arg-type]
+    return Applier(store, PARTITIONS, policy, plug, committed)
 
 
 async def prepare(connection: Connection) -> None:

@@ -56,6 +56,10 @@ def decide(request: Request, facts: Facts) -> object:  # noqa: C901, PLR0911, PL
             return Reject("o" * len(list(Path("/proc/self/fd").iterdir())))
         case "facts":
             return Reject("x" * (facts.client_day_total or 0) + "_available" * (facts.available is not None))
+        case "tenth":
+            time.sleep(0.09)
+        case str(path) if path.startswith("/") and Path(path).exists():
+            raise ValueError("the file is there")
         case "set":
             return Reject(next(iter({"some", "words", "in", "a", "set"})))
     return Approve()
