@@ -38,7 +38,7 @@ from processor.domain.machine import (
     decide,
     evolve,
 )
-from processor.domain.policy import APPROVED_UNASKED, Judge, Judged, Known, PolicySettings
+from processor.domain.policy import APPROVED_UNASKED, Judge, Judged, Known, Policy
 from processor.domain.rows import LoadedRows, Wanted, Watermark
 from processor.domain.usage import UsageKey, count, usage_fact
 from schemas.commands import ActivateConnection, AdjustBalance, AllocationCommand, Command, ConnectionCommand, Reserve
@@ -110,7 +110,7 @@ def wanted(reads: Iterable[Read], *, connections: bool = True, usages: Iterable[
     )
 
 
-def usages_of(reads: Iterable[Read], policy: PolicySettings) -> set[UsageKey]:
+def usages_of(reads: Iterable[Read], policy: Policy) -> set[UsageKey]:
     """The sums of days that reserves may be measured against."""
     return {
         key

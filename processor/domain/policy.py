@@ -145,6 +145,11 @@ class PluggedPolicy:
     def found(self, found: Found, holdings: list[Account]) -> tuple[Found, list[Account]]:
         return found, holdings
 
+    def usage_keys(self, command: Reserve, recorded_at: datetime) -> list[UsageKey]:
+        return self.settings.usage_keys(command, recorded_at)
+
+
+Policy = PolicySettings | PluggedPolicy
 
 APPROVED_UNASKED: Final = Judged(Verdict())
 """No rule applied: the verdict for allocations when nothing is configured."""

@@ -156,6 +156,8 @@ async def _states(tables: Snapshot) -> AsyncIterator[tuple[BlockKind, list[Any]]
         yield BlockKind.ALLOCATIONS, [_iso(each) if isinstance(each, datetime) else each for each in row]
     async for _, row in tables.accounts():
         yield BlockKind.ACCOUNTS, list(row)
+    async for _, row in tables.usages():
+        yield BlockKind.USAGES, list(row)
 
 
 async def _kept(tables: Snapshot, partition: int, offset: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The checkpoint file, version 1: all that follows from a log up to one position of each partition (record 0012).
 
 The blocks are those of `replay/blocks.py`, behind "ALLOCCHK" and one byte, 1. One H with a JSON object, the
-`Checkpoint`; then A's with allocations, C's with accounts and K's with journal rows that are kept, a JSON document on
-each line, about 1 MiB each; then one E with a JSON object that says how many lines there were.
+`Checkpoint`; then A's with allocations, C's with accounts, U's with the sums of days and K's with journal rows that are
+kept, a JSON document on each line, about 1 MiB each; then one E with a JSON object that says how many lines there were.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ class BlockKind(Enum):
 
     ALLOCATIONS = b"A"
     ACCOUNTS = b"C"
+    USAGES = b"U"
     KEPT = b"K"
 
 

@@ -30,4 +30,5 @@ def _facts(document: Any) -> Facts | None:
         facts = Facts.model_validate(document)
     except ValueError:
         return None
-    return None if facts.account and facts.account.sequence > SEQUENCE_MAX else facts
+    sequences = [*(each.sequence for each in facts.all_accounts), *(each.sequence for each in facts.usage or ())]
+    return None if max(sequences, default=0) > SEQUENCE_MAX else facts

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from processor.postgres.rows import ALLOCATION_COLUMNS
+from processor.postgres.rows import ALLOCATION_COLUMNS, usage_of_row, usage_row
 from proof.checkpoint.file import BlockKind, Checkpoint, reading
 from proof.log.progress import Progress
 from proof.log.snapshot import PATIENT
@@ -57,6 +57,8 @@ async def _insert(connection: Connection, part: BlockKind, rows: list[Any]) -> N
         found = {"new_allocations": [dict(zip(ALLOCATION_COLUMNS, row, strict=True)) for row in rows]}
     elif part is BlockKind.ACCOUNTS:
         found = {"new_accounts": [dict(zip(_ACCOUNT_COLUMNS, row, strict=True)) for row in rows]}
+    elif part is BlockKind.USAGES:
+        found = {"new_usages": [usage_row(usage_of_row(row)) for row in rows]}
     else:
         found = {
             "journal": [row["journal"] | {"hash": _bytes(row["journal"]["hash"])} for row in rows],

@@ -10,6 +10,7 @@ from processor.domain.rows import LoadedRows, Watermark
 from processor.postgres.rows import dead_letter_row, ledger_row
 from proof.log.replay import Recorded, replay
 from proof.verify.fold import AccountDecision, Fold
+from proof.verify.usage import UsageDecision, usage_decisions
 from schemas.commands import Command
 from schemas.events import Facts
 from schemas.records import Position
@@ -36,6 +37,7 @@ class LogSection:
         self._recorded = Recorded()
         self._batch = Batch(LoadedRows({}, fold.states(ids), {}), self._recorded)
         self._decisions: list[AccountDecision] = []
+        self._usages: list[UsageDecision] = []
 
     def add(self, each: Read, facts: Facts | None, last: bytes) -> Expected:
         """`last` is the hash beside the row before. Raises ArithmeticError as `replay` does."""
@@ -48,6 +50,8 @@ class LogSection:
         row, digest = batch.journal.pop()
         if facts is not None and facts.account is not None and row.facts is not None and "account" in row.facts:
             self._decisions.append(self._decision(row, row.facts["account"], batch.ledger))
+        position = str(Position(self._topic, row.partition, row.offset))
+        self._usages += usage_decisions(row.facts, row.event, position, row.subject_id)
         return Expected(
             row,
             digest,
@@ -60,6 +64,7 @@ class LogSection:
         before, after = self._batch.loaded.states, self._batch.states
         self._fold.keep({key: state for key, state in after.items() if state is not before.get(key)})
         self._fold.add_decisions(self._decisions)
+        self._fold.usages.add(self._usages)
 
     def _decision(self, row: JournalRow, fact: dict[str, Any], ledger: list[LedgerRow]) -> AccountDecision:
         return AccountDecision(

@@ -14,6 +14,7 @@ from processor.domain.account import Account, AccountKey, Book, Movement
 from processor.domain.machine import State
 from processor.postgres.rows import ALLOCATION_COLUMNS, allocation_row, state_of
 from proof.checkpoint.file import BlockKind
+from proof.verify.usage import UsageFold
 
 CACHE_KIB: Final = 65_536
 
@@ -53,9 +54,11 @@ class Fold:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_SCHEMA)
+        self.usages = UsageFold()
 
     def close(self) -> None:
         self._database.close()
+        self.usages.close()
 
     def begin_with(self, part: BlockKind, rows: Iterable[Sequence[Any]]) -> None:
         """Know some rows of a checkpoint before anything follows from the log."""
@@ -64,6 +67,8 @@ class Fold:
             self._database.executemany("INSERT INTO allocation VALUES (?, ?)", texts)
         elif part is BlockKind.ACCOUNTS:
             self._database.executemany("INSERT INTO account VALUES (?, ?, ?, ?, ?)", rows)
+        elif part is BlockKind.USAGES:
+            self.usages.begin_with(rows)
 
     def states(self, allocation_ids: Iterable[str]) -> dict[str, State]:
         """The allocations that are known of these."""

@@ -27,6 +27,7 @@ from proof.verify.differences import Difference, Report
 from proof.verify.fold import Fold
 from proof.verify.partition import PartitionCheck, Sources
 from proof.verify.published import Publications
+from proof.verify.usage import check_usages
 from schemas.topics import Topics
 from service.errors import OperatorError
 from service.kafka import commands_reader, reader
@@ -82,6 +83,7 @@ async def verify(
         verified.allocations = await check_allocations(fold, tables, report, progress)
         firsts = {partition: mark.next_offset for partition, mark in starts.items()} if checkpoint else {}
         verified.accounts = await check_accounts(fold, tables, firsts, report)
+        await check_usages(fold.usages, tables, report)
     return verified
 
 

@@ -74,3 +74,7 @@ async def coroutine(request: Request, facts: Facts) -> Approve:  # noqa: ARG001
 
 
 NO_FUNCTION = 7
+
+
+def no_eth(request: Request, facts: Facts) -> Approve | Reject:  # noqa: ARG001
+    return Reject("no_eth") if request.currency == "ETH" else Approve()
