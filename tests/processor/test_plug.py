@@ -187,6 +187,15 @@ def test_without_a_version_it_is_a_hash_of_the_source() -> None:
     started.close()
 
 
+def test_the_example_works_and_is_the_one_in_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    assert (root / "examples" / "policy.py").read_text() in (root / "docs" / "policy.md").read_text()
+    monkeypatch.syspath_prepend(str(root / "examples"))
+    example = Plug("policy:decide")
+    assert ("above_tier", "2026-11-28") == (example.ask(asks(), Facts()).reason, example.version)
+    example.close()
+
+
 def pid_of(plug: Plug) -> int:
     assert plug._process is not None
     return plug._process._popen.pid

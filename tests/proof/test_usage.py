@@ -11,7 +11,17 @@ import pytest
 
 from bitgo.client import reserve_body
 from schemas.words import Kind
-from tests.proof.conftest import FEW_COMMANDS, checkpoint, differences, new_history, on_database, rebuild, sent, verify
+from tests.proof.conftest import (
+    FEW_COMMANDS,
+    checkpoint,
+    differences,
+    new_history,
+    on_database,
+    rebuild,
+    sent,
+    servers_of,
+    verify,
+)
 from tests.support.cli import Ran, run
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
@@ -129,8 +139,8 @@ async def test_a_request_is_tried_with_the_facts_of_the_tables(counted: System, 
     limits = {"PROCESSOR_CONNECTION_DAILY_LIMITS": '{"BTC": "1"}', "PROCESSOR_CONNECTIONS": "open"}
     ran = await run("policy", "try", "--request", file, "--json", *servers_of(counted), **limits)
     [total] = counted.rows(
-        "SELECT coalesce(sum(total), 0)::text AS sum FROM daily_usage WHERE scope = 'connection' AND kind = 'allocation' "
-        "AND currency = 'BTC' AND id = %s AND day = current_date",
+        "SELECT coalesce(sum(total), 0)::text AS sum FROM daily_usage WHERE scope = 'connection' AND currency = 'BTC' "
+        "AND kind = 'allocation' AND id = %s AND day = current_date",
         most["id"],
     )
     assert int(total["sum"]) == json.loads(ran.out)["facts"]["connectionDayTotal"]
