@@ -92,10 +92,11 @@ def rebuild(file: Path | None, *, resume: bool, **servers: Any) -> None:
     """Fill an empty, migrated database from the commands and events of its log. The processors must be stopped.
 
     A command that has an event gets that event's outcome and facts, whatever the settings are today. What is behind the
-    last event of its partition is decided again, with the settings PROCESSOR_CURRENCIES, PROCESSOR_LIMITS,
-    PROCESSOR_…_DAILY_LIMITS and PROCESSOR_POLICY; decisions that depend on them or on balances are listed. With
-    --checkpoint, an empty database gets its rows first; where log or tables were pruned, it is needed, with --resume
-    too. When it was interrupted, run it again: it goes on. With --data, the database is migrated first.
+    last event of its partition is decided again, with the settings of policy, PROCESSOR_CONNECTIONS to
+    PROCESSOR_POLICY (docs/policy.md); decisions that depend on them or on balances are listed. With --checkpoint, an
+    empty database gets its rows first; where log or tables were pruned, it is needed, with --resume too. When it was
+    interrupted, run it again: it goes on. With --data, the database is migrated first, and connections are as
+    `allocations up` had them.
 
     Exit status 0: all is there, and processors may start; 1: something could not be put back as it was, and is named;
     78: it could not begin or go on, and a sentence says why.

@@ -7,6 +7,9 @@ from aiohttp import web
 from ingress import partner_reads, reads, writes
 from ingress.http.problems import NETWORK
 from ingress.openapi import document_view
+from ingress.platform import views
+from ingress.platform.document import PREFIX
+from ingress.platform.reads import KINDS
 from ingress.settings import IngressSettings
 from schemas.words import Kind, Verb
 
@@ -22,4 +25,16 @@ def add_routes(app: web.Application, settings: IngressSettings) -> None:
     partners = f"{NETWORK}v1/enterprises/{{enterpriseId}}/partners/allocations"
     app.router.add_get(partners, partner_reads.list_allocations)
     app.router.add_get(f"{partners}/{{id}}", partner_reads.get_allocation)
+    _add_platform_reads(app)
     app.router.add_get("/openapi.json", document_view)
+
+
+def _add_platform_reads(app: web.Application) -> None:
+    connections = f"{PREFIX}/connections"
+    app.router.add_get(connections, views.connections)
+    app.router.add_get(f"{connections}/{{connectionId}}", views.connection)
+    app.router.add_get(f"{connections}/{{connectionId}}/accounts", views.accounts)
+    app.router.add_get(f"{connections}/{{connectionId}}/accounts/{{currency}}/ledger", views.ledger)
+    for of in KINDS:
+        app.router.add_get(f"{PREFIX}/{of}s/{{{of}Id}}/history", partial(views.history, of=of))
+    app.router.add_get(f"{PREFIX}/reservations", views.reservations)

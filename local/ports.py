@@ -13,8 +13,6 @@ from typing import Final
 # port of that range can meet itself there, and then the server cannot come back.
 PORTS: Final = range(20_000, 32_000)
 
-_reserved: Final[list[socket.socket]] = []
-
 
 def reserve_port() -> int:
     """A port of 127.0.0.1 on which nobody listens, and which nobody else has reserved."""
@@ -35,5 +33,5 @@ def _reserve(port: int, *, is_shared: bool) -> bool:
         bound.close()
         return False
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _reserved.append(bound)
+    bound.detach()  # its descriptor stays open
     return True

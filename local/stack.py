@@ -133,7 +133,8 @@ class Stack:
     def _remember_servers(self) -> None:
         given = {"kafka": self.options.kafka, "postgres": self.options.postgres}
         embedded = [name for name, address in given.items() if not address]
-        remember(self.data, Addresses(self._kafka, self._postgres, self.options.topic_prefix, embedded))
+        prefix, connections = self.options.topic_prefix, self.options.connections
+        remember(self.data, Addresses(self._kafka, self._postgres, prefix, embedded, connections))
 
     async def _prepare(self) -> None:
         applied, created = await asyncio.gather(
@@ -262,6 +263,7 @@ class Stack:
             "postgres": self._postgres,
             "data": str(self.data),
             "enterpriseId": self.options.enterprise_id,
+            "connections": self.options.connections,
             "operatorTokenFile": str(self._operator_token),
             "pids": {
                 "up": os.getpid(),

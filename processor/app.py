@@ -9,6 +9,7 @@ from typing import Final
 from processor.apply import Applier
 from processor.kafka import coordinator
 from processor.kafka.batcher import Batcher
+from processor.kafka.expiry import TASK, Expiry
 from processor.kafka.faust_app import faust_app
 from processor.kafka.watchdog import Watchdog
 from processor.plug.plug import Plug, plug_of
@@ -73,6 +74,7 @@ async def _check(settings: ProcessorSettings) -> LogIdentity:
 class _Processor:
     def __init__(self, settings: ProcessorSettings, identity: LogIdentity, health: Health, plug: Plug | None) -> None:
         self._settings = settings
+        self._partitions = identity.partitions
         self._health = health
         self._plug = plug
         self._rejections = Rejections(settings)
@@ -98,6 +100,7 @@ class _Processor:
                     tasks.create_task(
                         keep_running("rejections", self._examine_rejections, self._health, is_vital=False)
                     ),
+                    *self._expiring(tasks),
                     tasks.create_task(self._wait_refused()),
                     tasks.create_task(self._wait_fenced()),
                 ]
@@ -117,6 +120,13 @@ class _Processor:
             else:
                 self._health.well(PLUG)
             await asyncio.sleep(PLUG_LOOK_SECONDS)
+
+    def _expiring(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        after = self._settings.reserve_expires_after_seconds
+        if after is None:
+            return []
+        expiry = Expiry(self._settings, self._partitions, after, self._health)
+        return [tasks.create_task(keep_running(TASK, expiry.run, self._health, is_vital=False))]
 
     async def _examine_rejections(self) -> None:
         await self._rejections.examine(self._health)

@@ -55,6 +55,12 @@ class ProcessorSettings(ServiceSettings):
         description="`registered`: a reserve must name a connection that BitGo has activated; `open`: any, for "
         "development only",
     )
+    reserve_expires_after_seconds: float | None = Field(
+        None,
+        ge=1,
+        le=10 * 366 * 86_400,
+        description="release a reservation that is older, by a command on the log; unset: never, as the contract says",
+    )
     stall_seconds: float = Field(
         30.0,
         ge=5,

@@ -65,6 +65,7 @@ class AllocationRow(NamedTuple):
     version: int
     content: Content
     rejection_reason: str | None
+    release_cause: str | None
     client_external_id: str | None
     initiated_by: str | None
     notes: str | None

@@ -25,9 +25,9 @@ ALLOCATION_COLUMNS: Final = (
 )
 
 
-def changes(batch: Batch) -> dict[str, list[Any]]:
+def changes(batch: Batch) -> dict[str, Any]:
     """A batch as `commit_batch` takes it: new rows, changed rows, and what must be as it was."""
-    loaded = batch.loaded
+    loaded, platform, usages = batch.loaded, _platform_changes(batch), _usage_changes(batch)
     return {
         "new_allocations": _new_allocations(loaded.states, batch.states),
         "changed_allocations": _changed_allocations(loaded.states, batch.states),
@@ -37,6 +37,16 @@ def changes(batch: Batch) -> dict[str, list[Any]]:
         "ledger": [ledger_row(row) for row in batch.ledger],
         "dead_letters": [_hexadecimal(dead_letter_row(record, parked)) for record, parked in batch.dead_letters],
         "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
+        "absent_ids": _absent_ids(batch, frozenset(Kind)),
+        **({"platform": platform} if any(platform.values()) else {}),
+        **({"usages": usages} if any(usages.values()) else {}),
+    }
+
+
+def _platform_changes(batch: Batch) -> dict[str, list[Any]]:
+    """As `save_platform` takes them."""
+    loaded = batch.loaded
+    return {
         "new_adjustments": [
             adjustment_row(each) for key, each in batch.adjustments.items() if key not in loaded.adjustments
         ],
@@ -56,15 +66,21 @@ def changes(batch: Batch) -> dict[str, list[Any]]:
             for key, each in sorted(batch.platform_accounts.items())
             if key in loaded.platform_accounts and each is not loaded.platform_accounts[key]
         ],
+        "read_connections": _read_connections(batch),
+        "absent_adjustments": _absent_ids(batch, {Subject.ADJUSTMENT}),
+    }
+
+
+def _usage_changes(batch: Batch) -> dict[str, list[Any]]:
+    """As `save_usages` takes them."""
+    loaded = batch.loaded
+    return {
         "new_usages": [usage_row(each) for key, each in batch.usages.items() if key not in loaded.usages],
         "changed_usages": [
             usage_row(each) | {"sequence_before": loaded.usages[key].sequence}
             for key, each in sorted(batch.usages.items())
             if key in loaded.usages and each is not loaded.usages[key]
         ],
-        "read_connections": _read_connections(batch),
-        "absent_ids": _absent_ids(batch, frozenset(Kind)),
-        "absent_adjustments": _absent_ids(batch, {Subject.ADJUSTMENT}),
     }
 
 

@@ -20,9 +20,7 @@ _NOTHING: Final[dict[str, list[Any]]] = {
     name: []
     for name in (
         *("new_allocations", "changed_allocations", "new_accounts", "changed_accounts", "journal", "ledger"),
-        *("dead_letters", "watermarks", "absent_ids", "new_adjustments", "new_connections", "changed_connections"),
-        *("new_platform_accounts", "changed_platform_accounts", "read_connections", "absent_adjustments"),
-        *("new_usages", "changed_usages"),
+        *("dead_letters", "watermarks", "absent_ids"),
     )
 }
 _PROOF: Final = statements("proof.log")
@@ -53,12 +51,14 @@ async def _insert_watermarks(connection: Connection, checkpoint: Checkpoint) -> 
 
 async def _insert(connection: Connection, part: BlockKind, rows: list[Any]) -> None:
     """By the statement with which a processor saves a batch."""
+    found: dict[str, Any]
     if part is BlockKind.ALLOCATIONS:
         found = {"new_allocations": [dict(zip(ALLOCATION_COLUMNS, row, strict=True)) for row in rows]}
     elif part is BlockKind.ACCOUNTS:
         found = {"new_accounts": [dict(zip(_ACCOUNT_COLUMNS, row, strict=True)) for row in rows]}
     elif part is BlockKind.USAGES:
-        found = {"new_usages": [usage_row(usage_of_row(row)) for row in rows]}
+        usages = [usage_row(usage_of_row(row)) for row in rows]
+        found = {"usages": {"new_usages": usages, "changed_usages": []}}
     else:
         found = {
             "journal": [row["journal"] | {"hash": _bytes(row["journal"]["hash"])} for row in rows],

@@ -97,7 +97,7 @@ async def _decide(
             raise OperatorError(
                 f"partition {each.record.partition}, offset {each.record.offset}, decided anew: {error}. What was "
                 "never published can not be put back under these settings: run this on an empty database, with "
-                "PROCESSOR_CURRENCIES, PROCESSOR_LIMITS and the rest of policy as the processors had them"
+                "PROCESSOR_CONNECTIONS, PROCESSOR_CURRENCIES, PROCESSOR_LIMITS and all else of policy as it was"
             ) from error
     await tables.commit(connection, batch)
     for row, _ in batch.journal:

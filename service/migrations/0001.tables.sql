@@ -45,7 +45,7 @@ CREATE TABLE journal (
 COMMENT ON TABLE journal IS 'One row per record of the commands topic: outcome, history, outbox (decision 3)';
 COMMENT ON COLUMN journal.subject_id IS 'of the allocation, deallocation, connection or adjustment: the record''s key';
 COMMENT ON COLUMN journal.event IS 'of what was applied, and of what was refused for what others are (record 0022)';
-CREATE INDEX journal_by_subject ON journal (subject_id, kind);
+CREATE INDEX journal_by_subject ON journal (subject_id, "offset");
 
 CREATE TABLE dead_letter (
     partition integer NOT NULL,
@@ -131,8 +131,11 @@ CREATE TABLE allocation (
 COMMENT ON TABLE allocation IS 'Allocations, deallocations and tombstones: one id, one row (contract, section 3)';
 CREATE INDEX allocation_by_update ON allocation (updated_at, created_at, allocation_id) WHERE version > 0;
 CREATE INDEX allocation_by_account ON allocation (connection_id, currency) WHERE version > 0;
-CREATE INDEX allocation_uncleared ON allocation (connection_id, currency) INCLUDE (quantity)
-WHERE kind = 'allocation' AND status = 'reserved';
+CREATE INDEX allocation_reserved ON allocation (updated_at, allocation_id) WHERE status = 'reserved';
+COMMENT ON INDEX allocation_reserved IS 'The oldest reservations: what BitGo may have forgotten';
+CREATE INDEX allocation_open ON allocation (connection_id, currency) INCLUDE (kind, quantity)
+WHERE status = 'reserved';
+COMMENT ON INDEX allocation_open IS 'What is held, and what allocations would bring when they are cleared';
 
 CREATE TABLE account (
     connection_id uuid NOT NULL,
@@ -257,6 +260,103 @@ END
 $$;
 COMMENT ON FUNCTION require_rows IS 'The guard of every write (decision 2): a miss raises, and nothing is written';
 
+CREATE FUNCTION save_platform(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    guards record;
+BEGIN
+    WITH inserted_adjustments AS (
+        INSERT INTO adjustment SELECT * FROM jsonb_populate_recordset(NULL::adjustment, changes -> 'new_adjustments')
+    ),
+    inserted_connections AS (
+        INSERT INTO connection SELECT * FROM jsonb_populate_recordset(NULL::connection, changes -> 'new_connections')
+    ),
+    updated_connections AS (
+        UPDATE connection c
+        SET status = row.status, version = row.version, updated_at = row.updated_at
+        FROM jsonb_to_recordset(changes -> 'changed_connections') AS row (
+            connection_id uuid, version_before integer, status text, version integer, updated_at timestamptz
+        )
+        WHERE c.connection_id = row.connection_id AND c.version = row.version_before
+        RETURNING 1
+    ),
+    inserted_platform_accounts AS (
+        INSERT INTO platform_account
+        SELECT * FROM jsonb_populate_recordset(NULL::platform_account, changes -> 'new_platform_accounts')
+        ORDER BY partners_connection_id COLLATE "C"
+    ),
+    updated_platform_accounts AS (
+        UPDATE platform_account p
+        SET sequence = row.sequence, connected_by = row.connected_by
+        FROM (
+            SELECT *
+            FROM jsonb_to_recordset(changes -> 'changed_platform_accounts') AS changed (
+                partners_connection_id text, sequence_before bigint, sequence bigint, connected_by uuid
+            )
+            ORDER BY partners_connection_id COLLATE "C"
+        ) AS row
+        WHERE p.partners_connection_id = row.partners_connection_id AND p.sequence = row.sequence_before
+        RETURNING 1
+    )
+    SELECT
+        require_rows(
+            (SELECT count(*) FROM updated_connections), jsonb_array_length(changes -> 'changed_connections')
+        ),
+        require_rows(
+            (SELECT count(*) FROM updated_platform_accounts), jsonb_array_length(changes -> 'changed_platform_accounts')
+        ),
+        require_rows(
+            (
+                SELECT count(*)
+                FROM jsonb_to_recordset(changes -> 'read_connections') AS read (connection_id uuid, version integer)
+                LEFT JOIN connection c USING (connection_id)
+                WHERE coalesce(c.version, 0) = read.version
+            ),
+            jsonb_array_length(changes -> 'read_connections')
+        ),
+        require_rows(
+            (
+                SELECT count(*) FROM adjustment
+                WHERE adjustment_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_adjustments')::uuid)
+            ),
+            0
+        )
+    INTO guards;
+END
+$$;
+COMMENT ON FUNCTION save_platform IS
+'What a batch changes of connections, platform accounts and adjustments, and which of them it found; most batches none';
+
+CREATE FUNCTION save_usages(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    guards record;
+BEGIN
+    WITH inserted_usages AS (
+        INSERT INTO daily_usage
+        SELECT * FROM jsonb_populate_recordset(NULL::daily_usage, changes -> 'new_usages')
+        ORDER BY scope, id, kind, currency COLLATE "C", day
+    ),
+    updated_usages AS (
+        UPDATE daily_usage u
+        SET sequence = row.sequence, total = row.total
+        FROM (
+            SELECT *
+            FROM jsonb_to_recordset(changes -> 'changed_usages') AS changed (
+                scope text, id uuid, kind text, currency text, day date, sequence_before bigint, sequence bigint,
+                total numeric
+            )
+            ORDER BY scope, id, kind, currency COLLATE "C", day
+        ) AS row
+        WHERE
+            (u.scope, u.id, u.kind, u.currency, u.day) = (row.scope, row.id, row.kind, row.currency, row.day)
+            AND u.sequence = row.sequence_before
+        RETURNING 1
+    )
+    SELECT require_rows((SELECT count(*) FROM updated_usages), jsonb_array_length(changes -> 'changed_usages'))
+    INTO guards;
+END
+$$;
+COMMENT ON FUNCTION save_usages IS 'What a batch counts of days; without daily limits nothing';
+
 CREATE FUNCTION save_batch(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     guards record;
@@ -274,10 +374,12 @@ BEGIN
             rejection_reason = row.rejection_reason,
             policy_result = row.policy_result,
             decided_by = row.decided_by,
-            reissued_at = row.reissued_at
+            reissued_at = row.reissued_at,
+            release_cause = row.release_cause
         FROM jsonb_to_recordset(changes -> 'changed_allocations') AS row (
             allocation_id uuid, version_before integer, status text, version integer, updated_at timestamptz,
-            rejection_reason text, policy_result text, decided_by uuid, reissued_at timestamptz
+            rejection_reason text, policy_result text, decided_by uuid, reissued_at timestamptz,
+            release_cause text
         )
         WHERE a.allocation_id = row.allocation_id AND a.version = row.version_before
         RETURNING 1
@@ -310,60 +412,6 @@ BEGIN
     inserted_dead_letters AS (
         INSERT INTO dead_letter SELECT * FROM jsonb_populate_recordset(NULL::dead_letter, changes -> 'dead_letters')
     ),
-    inserted_adjustments AS (
-        INSERT INTO adjustment SELECT * FROM jsonb_populate_recordset(NULL::adjustment, changes -> 'new_adjustments')
-    ),
-    inserted_connections AS (
-        INSERT INTO connection SELECT * FROM jsonb_populate_recordset(NULL::connection, changes -> 'new_connections')
-    ),
-    updated_connections AS (
-        UPDATE connection c
-        SET status = row.status, version = row.version, updated_at = row.updated_at
-        FROM jsonb_to_recordset(changes -> 'changed_connections') AS row (
-            connection_id uuid, version_before integer, status text, version integer, updated_at timestamptz
-        )
-        WHERE c.connection_id = row.connection_id AND c.version = row.version_before
-        RETURNING 1
-    ),
-    inserted_platform_accounts AS (
-        INSERT INTO platform_account
-        SELECT * FROM jsonb_populate_recordset(NULL::platform_account, changes -> 'new_platform_accounts')
-        ORDER BY partners_connection_id COLLATE "C"
-    ),
-    updated_platform_accounts AS (
-        UPDATE platform_account p
-        SET sequence = row.sequence, connected_by = row.connected_by
-        FROM (
-            SELECT *
-            FROM jsonb_to_recordset(changes -> 'changed_platform_accounts') AS changed (
-                partners_connection_id text, sequence_before bigint, sequence bigint, connected_by uuid
-            )
-            ORDER BY partners_connection_id COLLATE "C"
-        ) AS row
-        WHERE p.partners_connection_id = row.partners_connection_id AND p.sequence = row.sequence_before
-        RETURNING 1
-    ),
-    inserted_usages AS (
-        INSERT INTO daily_usage
-        SELECT * FROM jsonb_populate_recordset(NULL::daily_usage, changes -> 'new_usages')
-        ORDER BY scope, id, kind, currency COLLATE "C", day
-    ),
-    updated_usages AS (
-        UPDATE daily_usage u
-        SET sequence = row.sequence, total = row.total
-        FROM (
-            SELECT *
-            FROM jsonb_to_recordset(changes -> 'changed_usages') AS changed (
-                scope text, id uuid, kind text, currency text, day date, sequence_before bigint, sequence bigint,
-                total numeric
-            )
-            ORDER BY scope, id, kind, currency COLLATE "C", day
-        ) AS row
-        WHERE
-            (u.scope, u.id, u.kind, u.currency, u.day) = (row.scope, row.id, row.kind, row.currency, row.day)
-            AND u.sequence = row.sequence_before
-        RETURNING 1
-    ),
     updated_watermarks AS (
         UPDATE watermark w
         SET next_offset = row.next_offset, hash = row.hash
@@ -377,7 +425,6 @@ BEGIN
     SELECT
         require_rows((SELECT count(*) FROM updated_watermarks), jsonb_array_length(changes -> 'watermarks')),
         require_rows((SELECT count(*) FROM updated_accounts), jsonb_array_length(changes -> 'changed_accounts')),
-        require_rows((SELECT count(*) FROM updated_usages), jsonb_array_length(changes -> 'changed_usages')),
         require_rows((SELECT count(*) FROM updated_allocations), jsonb_array_length(changes -> 'changed_allocations')),
         require_rows(
             (
@@ -385,30 +432,14 @@ BEGIN
                 WHERE allocation_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_ids')::uuid)
             ),
             0
-        ),
-        require_rows(
-            (SELECT count(*) FROM updated_connections), jsonb_array_length(changes -> 'changed_connections')
-        ),
-        require_rows(
-            (SELECT count(*) FROM updated_platform_accounts), jsonb_array_length(changes -> 'changed_platform_accounts')
-        ),
-        require_rows(
-            (
-                SELECT count(*)
-                FROM jsonb_to_recordset(changes -> 'read_connections') AS read (connection_id uuid, version integer)
-                LEFT JOIN connection c USING (connection_id)
-                WHERE coalesce(c.version, 0) = read.version
-            ),
-            jsonb_array_length(changes -> 'read_connections')
-        ),
-        require_rows(
-            (
-                SELECT count(*) FROM adjustment
-                WHERE adjustment_id = ANY (SELECT jsonb_array_elements_text(changes -> 'absent_adjustments')::uuid)
-            ),
-            0
         )
     INTO guards;
+    IF changes ? 'platform' THEN
+        PERFORM save_platform(changes -> 'platform');
+    END IF;
+    IF changes ? 'usages' THEN
+        PERFORM save_usages(changes -> 'usages');
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION save_batch IS

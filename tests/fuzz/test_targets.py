@@ -41,7 +41,9 @@ def test_what_was_found_before(target: str) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this platform")
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "target", [pytest.param(each, marks=() if each == "record" else pytest.mark.long) for each in TARGETS]
+)
 def test_a_short_search(target: str, tmp_path: Path) -> None:
     done = run(target, SEARCH_SECONDS, tmp_path)
     print(f"{target}: {done.executions} executions")

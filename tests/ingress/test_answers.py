@@ -133,7 +133,7 @@ def test_given_a_repeat_in_another_edition_then_it_is_answered_with_what_it_sent
 def test_given_an_allocation_then_it_is_answered_as_it_stands_now() -> None:
     now = AllocationRow(
         *(ID, Kind.ALLOCATION, Status.RELEASED, 7, STORED._replace(partner_client_id=None)),
-        *(None, None, None, None, None, None, None, None, NOON, NOON),
+        *(None, None, None, None, None, None, None, None, None, NOON, NOON),
     )
     status, document = read(current(now))
     assert (200, "released", False) == (status, document["status"], "partnerClientId" in document)

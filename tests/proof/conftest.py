@@ -38,7 +38,7 @@ async def verify(system: System, *options: str) -> Ran:
 
 
 async def rebuild(system: System, *options: str, **environment: str) -> Ran:
-    return await run("rebuild", *servers_of(system), *options, **environment)
+    return await run("rebuild", *servers_of(system), *options, **{"PROCESSOR_CONNECTIONS": "open"} | environment)
 
 
 async def checkpoint(system: System, file: Path) -> Ran:
@@ -192,7 +192,7 @@ async def halfway(servers: Servers, template: str, tmp_path_factory: pytest.Temp
 async def send_refused(system: System, history: History) -> None:
     """A command that changes nothing: its partition's last journal row has no event."""
     command = history._finish(history._reserve(), Verb.CLEAR)
-    key = key_of(command.allocation_id)
+    key = key_of(command.subject_id)
     async with system.producer() as producer:
         await producer.send_and_wait(
             system.topics.commands, encode_command(command), key, partition_of(key, system.partitions)

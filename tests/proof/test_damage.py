@@ -25,8 +25,8 @@ DEAD_LETTER = ("SELECT * FROM dead_letter LIMIT 1", AT)
 WATERMARK = ("SELECT * FROM watermark WHERE partition = 5", " WHERE partition = %(partition)s")
 
 POSITION = "{commands}/{partition}/{offset}"
-JOURNAL = f"journal {POSITION} (allocation {{allocation_id}}): "
-BREAKS = f"chain {POSITION} (allocation {{allocation_id}}): the chain of partition {{partition}} breaks here first"
+JOURNAL = f"journal {POSITION} (allocation {{subject_id}}): "
+BREAKS = f"chain {POSITION} (allocation {{subject_id}}): the chain of partition {{partition}} breaks here first"
 SUM = "and the ledger's rows are"
 
 
@@ -90,7 +90,7 @@ DAMAGES = [
     Damage(
         APPLIED,
         "UPDATE journal SET hash = sha256('x')",
-        (BREAKS, "(allocation {allocation_id}): journalhash is "),
+        (BREAKS, "(allocation {subject_id}): journalhash is "),
     ),
     Damage(
         APPLIED,

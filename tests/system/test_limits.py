@@ -100,7 +100,7 @@ async def test_over_the_limit_of_requests_in_flight(system: System) -> None:
         assert unauthorized.status == 401
         assert (503, "outcome_pending") == (pending.status, pending.body["code"])
         assert {"Retry-After", "Command-Id", "Log-Position"} <= pending.headers.keys()
-        await system.processor("processor-1")
+        await system.processor()
         again = await bitgo.finish(Kind.ALLOCATION, Verb.CLEAR, body["allocationId"])
         assert (200, "cleared", "2") == (again.status, again.body["status"], again.headers["Allocation-Version"])
     assert 1 == len(system.rows("SELECT 1 FROM ledger"))
@@ -122,6 +122,6 @@ async def test_over_the_limit_of_lag_nothing_is_published_and_no_token_used(syst
         path = f"/bitgo/v1/allocation/{allocation}/release"
         refused = await bitgo.call("PUT", path, headers)
         assert (503, "overloaded") == (refused.status, refused.body["code"])
-        await system.processor("processor-1")
+        await system.processor()
         await system.caught_up()
         assert (await bitgo.call("PUT", path, headers)).status == 404
