@@ -183,6 +183,7 @@ class Batcher:
                 await self._apply(records, self._following(records))
             except Exception as error:
                 if not is_passing(error):
+                    self.waits_for_policy = False
                     raise
                 await self._wait(error, delay, len(records))
                 delay = min(delay * 2, RETRY_MAX_SECONDS)
