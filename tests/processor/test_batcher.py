@@ -232,11 +232,11 @@ async def test_a_halted_partition_is_tried_again_by_itself(monkeypatch: pytest.M
         await until(lambda: 0 in batcher.halts)
         await batcher.offer(at(0, 3))
         for tries in (1, 2):
-            await until(lambda tries=tries: len(faulty.rewinds) == tries)  # type: ignore[misc]
+            await until(lambda tries=tries: len(faulty.rewinds) >= tries)  # type: ignore[misc]
             assert "halted at offset 1: ValueError: broken" in health.problems["partition 0"]
             await batcher.offer(at(0, 1, 2, 3))
         await until(lambda: not health.problems)
-    assert ({0: 4, 1: 0}, [0, 0]) == (faulty.next_offsets, faulty.rewinds)
+    assert ({0: 4, 1: 0}, {0}) == (faulty.next_offsets, set(faulty.rewinds))
 
 
 async def test_while_postgres_is_unwilling_the_same_batch_is_tried_again() -> None:
@@ -244,8 +244,6 @@ async def test_while_postgres_is_unwilling_the_same_batch_is_tried_again() -> No
     faulty.failing = {(0, 0): [psycopg.errors.ReadOnlySqlTransaction("cannot execute UPDATE")] * 2}
     async with batching(faulty) as (batcher, health):
         await batcher.offer(at(0, 0))
-        await asyncio.sleep(0.05)
-        assert "ReadOnlySqlTransaction" in health.problems["postgres"]
-        await asyncio.sleep(0.6)
-        assert {} == health.problems
+        await until(lambda: "ReadOnlySqlTransaction" in health.problems.get("postgres", ""))
+        await until(lambda: not health.problems)
     assert (1, []) == (faulty.next_offsets[0], faulty.rewinds)
