@@ -31,7 +31,8 @@ JOBS ?= 3
 test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses, JOBS=1 one after the other)
 	@$(BIN)/coverage run --branch --include=processor/domain/machine.py -m pytest -q tests/processor/test_machine*.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
-	@$(BIN)/python -m pytest --ignore tests/faults -m "not long" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/faults --ignore-glob 'tests/processor/test_machine*.py' -m "not long" \
+		--numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
 	@$(BIN)/python -m pytest --ignore tests/faults -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)

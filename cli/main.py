@@ -24,6 +24,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "rebuild": ("cli.proof", "fill an empty or restored database from its log"),
     "checkpoint": ("cli.checkpoint", "write down where verify and rebuild can start, so that old rows may be deleted"),
     "prune": ("cli.checkpoint", "delete what is before a checkpoint"),
+    "policy": ("cli.policy", "try what policy would say, of a request or of yesterday's log"),
     "migrate": ("cli.schema", "bring a database's tables up to this version"),
     "topics": ("cli.schema", "create the topics, or check those that exist"),
     "capture": ("cli.capture", "write a topic, or a part of it, to a file"),

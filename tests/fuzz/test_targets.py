@@ -33,9 +33,9 @@ def test_what_was_found_before(target: str) -> None:
     for path in inputs:
         data = path.read_bytes()
         tracemalloc.start()
-        started = time.monotonic()
+        started = time.process_time()
         check(data)
-        seconds, (_, peak) = time.monotonic() - started, tracemalloc.get_traced_memory()
+        seconds, (_, peak) = time.process_time() - started, tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert (path.name, True, True) == (path.name, seconds < INPUT_MAX_SECONDS, peak < INPUT_MAX_BYTES_HELD)
 

@@ -17,7 +17,10 @@ from tests.support.published import Published, Sent
 from tests.support.servers import Servers
 from tests.support.system import System
 
-TABLES = ["log_identity", "watermark", "journal", "dead_letter", "allocation", "account", "ledger"]
+TABLES = [
+    *("log_identity", "watermark", "journal", "dead_letter", "allocation", "account", "ledger"),
+    *("connection", "platform_account", "adjustment"),
+]
 OTHER_RULES = {"PROCESSOR_CURRENCIES": '["NONE"]', "PROCESSOR_LIMITS": '{"BTC": "1"}'}
 
 

@@ -2,7 +2,7 @@
 
 Importing is most of what a start costs, and the tests start hundreds. What is forked is our child, with a session,
 environment and files of its own, and ends as the interpreter ends. Tests of the start itself run the program: those of
-tests/cli, tests/local, tests/containers, and whatever calls `support.cli.start`.
+tests/cli, tests/local, tests/containers, tests/faults, and whatever calls `support.cli.start`.
 """
 
 import atexit
@@ -29,6 +29,7 @@ AVAILABLE: Final = sys.platform == "linux"
 PROGRAM: Final = (sys.executable, "-m", "cli")
 PR_SET_CHILD_SUBREAPER: Final = 36
 REQUEST_MAX_BYTES: Final = 150_000
+PARENT_SECONDS: Final = 10
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
@@ -70,7 +71,8 @@ def _parent() -> socket.socket:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        process = subprocess.Popen([sys.executable, "-m", "tests.support.forked"], cwd=ROOT, stdin=theirs)
+        program = [sys.executable, "-m", "tests.support.forked"]
+        process = subprocess.Popen(program, cwd=ROOT, stdin=theirs, start_new_session=True)  # noqa: S603 - our own argv
     atexit.register(process.wait)
     atexit.register(ours.close)
     return ours
@@ -85,22 +87,20 @@ def _next_request() -> list[str]:
                 os._exit(0)
             read, write = os.pipe()
             if between := os.fork():
-                os.waitpid(between, 0)
+                os.waitpid(between, 0)  # so that its child becomes that of the caller
                 requests.send(os.read(read, 20))
                 for each in (read, write, *files):
                     os.close(each)
             elif pid := os.fork():
                 os.write(write, b"%d" % pid)
-                os._exit(0)  # so that the child becomes that of the caller
+                os._exit(0)
             else:
                 requests.detach()
                 return _be_born(*json.loads(request), files)
 
 
 def _be_born(parent: int, cwd: str, arguments: list[str], environment: dict[str, str], files: list[int]) -> list[str]:
-    while os.getppid() != parent:
-        time.sleep(0.0001)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    _wait_for(parent)
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     for number, file in enumerate((null, *files)):
@@ -110,6 +110,16 @@ def _be_born(parent: int, cwd: str, arguments: list[str], environment: dict[str,
     os.environ.clear()
     os.environ.update(environment)
     return arguments
+
+
+def _wait_for(parent: int) -> None:
+    """Until we are its child; whoever has no parent any more has nothing to do."""
+    deadline = time.monotonic() + PARENT_SECONDS
+    while os.getppid() != parent and time.monotonic() < deadline:
+        time.sleep(0.0001)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 if __name__ == "__main__":

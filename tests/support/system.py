@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from bitgo.client import BitGo, load_private_key
 from local.child import Child, Process
 from local.credentials import development_key, operator_token
-from local.ports import reserve_port
+from local.ports import give_back, reserve_port
 from local.ready import wait_until
 from local.supervisor import Change, Supervisor
 from schemas.topics import Topics
@@ -45,6 +45,7 @@ class System:
     health: dict[str, str] = field(default_factory=dict)
     ended: list[tuple[str, int]] = field(default_factory=list)
     """Name and exit status of every process that ended, in order."""
+    ports: list[int] = field(default_factory=list)
 
     @property
     def topics(self) -> Topics:
@@ -68,7 +69,7 @@ class System:
         """Start an ingress; returns a BitGo that calls it (to be entered)."""
         private, public = development_key(self.folder)
         _, known = operator_token(self.folder)
-        port = reserve_port()
+        port = self._port()
         own = {
             "name": name,
             "port": str(port),
@@ -81,7 +82,7 @@ class System:
         return BitGo(self.urls[name], load_private_key(private.read_bytes()))
 
     async def _start(self, verb: str, name: str, settings: dict[str, str], *, wait: bool) -> None:
-        port = reserve_port()
+        port = self._port()
         common = {
             "kafka_bootstrap_servers": self.kafka,
             "postgres_url": self.database_url,
@@ -100,6 +101,10 @@ class System:
         )
         if wait:
             await self.ready(name)
+
+    def _port(self) -> int:
+        self.ports.append(reserve_port())
+        return self.ports[-1]
 
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
@@ -205,10 +210,17 @@ async def running_system(
         if change.what == "ended" and change.status is not None:
             ended.append((change.name, change.status))
 
-    async with Supervisor(print, notify, spawn) as supervisor:
-        prefix = f"t{uuid.uuid4().hex[:12]}."
-        async with System(servers.kafka, database_url, prefix, folder, supervisor, partitions, ended=ended) as system:
-            yield system
+    ports: list[int] = []
+    try:
+        async with Supervisor(print, notify, spawn) as supervisor:
+            prefix = f"t{uuid.uuid4().hex[:12]}."
+            async with System(
+                servers.kafka, database_url, prefix, folder, supervisor, partitions, ended=ended, ports=ports
+            ) as system:
+                yield system
+    finally:
+        for port in ports:
+            give_back(port)
 
 
 @asynccontextmanager
