@@ -4,10 +4,13 @@ An event has its decision's outcome and facts; a command without an event change
 same: where it and the event do not agree, the events are not those of these commands, and nothing is written.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from processor.domain.batch import Batch, Read, wanted
 from processor.domain.journal import JournalRow
+from processor.domain.rows import Wanted
 from processor.domain.usage import usages_before
 from processor.postgres import tables
 from processor.relay.outbox import event_record
@@ -66,14 +69,15 @@ class Refill:
                 f"{self._topics.commands}/{self._partition} has not every record from offset {first} to {beyond - 1}: "
                 "records were deleted. Restore the topic first"
             )
-        facts = {each.record.offset: recorded_facts(events.get(each.record.offset), None) for each in reads}
-        usages = {usage.key for fact in facts.values() if fact for usage in usages_before(fact.usage)}
-        loaded = await tables.load(self._connection, wanted(reads, usages=usages))
+        facts = {offset: found for offset, event in events.items() if (found := recorded_facts(event, None))}
+        usages = {usage.key for each in facts.values() for usage in usages_before(each.usage)}
+        asked = _with_those_of(facts.values(), wanted(reads, usages=usages))
+        loaded = await tables.load(self._connection, asked)
         if loaded.watermarks[self._partition].next_offset != first:
             raise OperatorError("somebody else has written to this database meanwhile: stop that, and start again")
         batch = Batch(loaded, self._recorded)
         for each in reads:
-            self._add(batch, each, events.get(each.record.offset), facts[each.record.offset])
+            self._add(batch, each, events.get(each.record.offset), facts.get(each.record.offset))
         await tables.commit(self._connection, batch)
 
     def _add(self, batch: Batch, each: Read, event: Published | None, facts: Facts | None) -> None:
@@ -96,6 +100,14 @@ class Refill:
             event,
             event_record(self._topics, self._partition, row.offset, row.subject_id or "", row.event, row.facts, digest),
         )
+
+
+def _with_those_of(facts: Iterable[Facts], wanted: Wanted) -> Wanted:
+    """With the accounts that decisions found: what led to them may be on a partition that comes later."""
+    facts = list(facts)
+    accounts = {account_before(fact).key for each in facts for fact in each.all_accounts}
+    platform = {each.platform_account.partners_connection_id for each in facts if each.platform_account}
+    return replace(wanted, accounts=wanted.accounts | accounts, platform_accounts=wanted.platform_accounts | platform)
 
 
 def _replay_in_any_order(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
