@@ -27,7 +27,7 @@ from tests.support.published import Published, by_partition
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
-LIMITS = '{"BTC": "1000", "ETH": "5000"}'
+LIMITS = '{"BTC": "200", "ETH": "1000"}'
 SUMS = "SELECT scope, id::text, kind, currency, day::text, sequence, total FROM daily_usage ORDER BY 1, 2, 3, 4, 5"
 
 
