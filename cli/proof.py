@@ -1,5 +1,6 @@
 """`allocations verify` and `allocations rebuild`: are the tables what the log says, and how they become that."""
 
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,8 @@ import click
 from cli.bar import Bar
 from cli.servers import ProofSettings, server_options, with_servers
 from processor.domain.journal import JournalRow
+from processor.domain.policy import PluggedPolicy
+from processor.plug.plug import plug_of
 from proof.rebuild.rebuild import rebuild as fill
 from proof.verify.chain import Heads, read_heads, together
 from proof.verify.differences import Difference
@@ -92,10 +95,11 @@ def rebuild(file: Path | None, *, resume: bool, **servers: Any) -> None:
     """Fill an empty, migrated database from the commands and events of its log. The processors must be stopped.
 
     A command that has an event gets that event's outcome and facts, whatever the settings are today. What is behind the
-    last event of its partition is decided again, with the settings PROCESSOR_CONNECTIONS, PROCESSOR_CURRENCIES and
-    PROCESSOR_LIMITS; decisions that depend on them or on balances are listed. With --checkpoint, an empty database gets
-    its rows first; where log or tables were pruned, it is needed, with --resume too. When it was interrupted, run it
-    again: it goes on. With --data, the database is migrated first, and connections are as `allocations up` had them.
+    last event of its partition is decided again, with the settings of policy, PROCESSOR_CONNECTIONS to
+    PROCESSOR_POLICY (docs/policy.md); decisions that depend on them or on balances are listed. With --checkpoint, an
+    empty database gets its rows first; where log or tables were pruned, it is needed, with --resume too. When it was
+    interrupted, run it again: it goes on. With --data, the database is migrated first, and connections are as
+    `allocations up` had them.
 
     Exit status 0: all is there, and processors may start; 1: something could not be put back as it was, and is named;
     78: it could not begin or go on, and a sentence says why.
@@ -114,8 +118,12 @@ async def _rebuild(settings: ProofSettings, file: Path | None, *, resume: bool) 
     def say(difference: Difference) -> None:
         click.echo(f"passed over: {difference}", err=True)
 
-    with Bar() as bar:
-        rebuilt = await fill(settings, settings.policy, say, list_anew, bar, resume=resume, file=file)
+    plug = plug_of(settings)
+    with Bar() as bar, closing(plug) if plug else nullcontext():
+        if plug:
+            plug.start()
+        policy = PluggedPolicy(settings.rules, plug.ask) if plug else settings.rules
+        rebuilt = await fill(settings, policy, say, list_anew, bar, resume=resume, file=file)
     for gap in rebuilt.unfilled:
         click.echo(gap)
     click.echo(

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from ingress.app_keys import SETTINGS
 from ingress.auth.signatures import HEADER
 from ingress.partner_reads import FILTERS, ListQuery
+from ingress.platform import document as platform
 from ingress.settings import IngressSettings
 from schemas.answers import AllocationAnswer, DeallocationAnswer, NetworkError, Problem, ReadList, ReadOne
 from schemas.fields import Uuid
@@ -21,6 +22,7 @@ _ANSWERS: Final[dict[Kind, type[BaseModel]]] = {
     Kind.ALLOCATION: AllocationAnswer,
     Kind.DEALLOCATION: DeallocationAnswer,
 }
+_OTHERS: Final[tuple[type[BaseModel], ...]] = (Problem, NetworkError, ReadList, ReadOne, *platform.ANSWERS)
 _UUID: Final = TypeAdapter(Uuid).json_schema()
 _MEANINGS: Final = {
     200: "the outcome, or the current status",
@@ -63,6 +65,7 @@ def document(settings: IngressSettings) -> dict[str, Any]:
     paths[partners + "/{id}"] = {
         "get": _network("One allocation or deallocation", ReadOne, [enterprise, _parameter("id", "path", _UUID)])
     }
+    paths |= platform.paths()
     return {
         "openapi": "3.1.0",
         "info": {"title": "Allocations: the partner's side of BitGo's Go Network", "version": version("allocations")},
@@ -79,7 +82,7 @@ _SECURITY: Final = {
 
 def _schemas() -> dict[str, Any]:
     bodies = [(body, "validation") for body in RESERVE_BODIES.values()]
-    answers = [(model, "serialization") for model in (*_ANSWERS.values(), Problem, NetworkError, ReadList, ReadOne)]
+    answers = [(model, "serialization") for model in (*_ANSWERS.values(), *_OTHERS)]
     _, definitions = models_json_schema([*bodies, *answers], ref_template=_REFERENCE)  # type: ignore[list-item]
     return dict(definitions["$defs"])
 

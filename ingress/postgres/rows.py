@@ -1,4 +1,4 @@
-"""Rows as the ingress reads them: outcomes, and allocations by id in coalesced queries."""
+"""Rows as the ingress reads them: outcomes, and what they are about by its id."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -77,6 +77,23 @@ class AllocationRow(NamedTuple):
     updated_at: datetime
 
 
+class ConnectionRow(NamedTuple):
+    """A connection as it stands now."""
+
+    connection_id: str
+    status: str
+    content: ConnectionContent
+
+
+class AdjustmentRow(NamedTuple):
+    """An adjustment that was booked. `entries`: currency and signed base units, by currency."""
+
+    adjustment_id: str
+    connection_id: str
+    reason: str
+    entries: Sequence[tuple[str, str]]
+
+
 class Rows:
     """Coalesces the reads of concurrent requests. Raises UnavailableError if Postgres is unavailable."""
 
@@ -91,6 +108,22 @@ class Rows:
 
         found = await self._database.run(query)
         return [found.get(each) for each in ids]
+
+    async def connection(self, connection_id: str) -> ConnectionRow | None:
+        async def query(connection: Connection) -> ConnectionRow | None:
+            cursor = await connection.execute(_SQL["connection_by_id"], {"connection_id": connection_id})
+            row = await cursor.fetchone()
+            return ConnectionRow(connection_id, row[0]["status"], _connection_content(row[0])) if row else None
+
+        return await self._database.run(query)
+
+    async def adjustment(self, adjustment_id: str) -> AdjustmentRow | None:
+        async def query(connection: Connection) -> AdjustmentRow | None:
+            cursor = await connection.execute(_SQL["adjustment_by_id"], {"adjustment_id": adjustment_id})
+            row = await cursor.fetchone()
+            return _adjustment_row(row[0]) if row else None
+
+        return await self._database.run(query)
 
 
 def outcome_row(row: Mapping[str, Any], dead_letter: bytes | None = None) -> OutcomeRow:
@@ -117,9 +150,16 @@ def _kind(word: str) -> Kind | Subject:
 
 
 def _content_of(kind: str, row: Mapping[str, Any]) -> Content | ConnectionContent:
-    if kind == Subject.CONNECTION:
-        return ConnectionContent(**{name: row[name] for name in CONNECTION_CONTENT})
-    return _content(row)
+    return _connection_content(row) if kind == Subject.CONNECTION else _content(row)
+
+
+def _connection_content(row: Mapping[str, Any]) -> ConnectionContent:
+    return ConnectionContent(**{name: row[name] for name in CONNECTION_CONTENT})
+
+
+def _adjustment_row(row: Mapping[str, Any]) -> AdjustmentRow:
+    entries = [(entry["currency"], entry["quantity"]) for entry in row["entries"]]
+    return AdjustmentRow(row["adjustment_id"], row["connection_id"], row["reason"], entries)
 
 
 def _content(row: Mapping[str, Any]) -> Content:

@@ -159,6 +159,8 @@ async def _states(tables: Snapshot) -> AsyncIterator[tuple[BlockKind, list[Any]]
         yield BlockKind.ACCOUNTS, list(row)
     async for _, row in tables.platform_accounts():
         yield BlockKind.PLATFORM_ACCOUNTS, list(row)
+    async for _, row in tables.usages():
+        yield BlockKind.USAGES, list(row)
 
 
 async def _kept(tables: Snapshot, partition: int, offset: int) -> dict[str, Any]:

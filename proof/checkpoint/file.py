@@ -2,8 +2,8 @@
 
 The blocks are those of `replay/blocks.py`, behind "ALLOCCHK" and one byte, 1. One H with a JSON object, the
 `Checkpoint`; then A's with allocations, N's with connections, J's with adjustments, C's with accounts, P's with the
-platform's accounts and K's with journal rows that are kept, a JSON document on each line, about 1 MiB each; then one E
-with a JSON object that says how many lines there were.
+platform's accounts, U's with the sums of days and K's with journal rows that are kept, a JSON document on each line,
+about 1 MiB each; then one E with a JSON object that says how many lines there were.
 """
 
 import contextlib
@@ -37,6 +37,7 @@ class BlockKind(Enum):
     CONNECTIONS = b"N"
     PLATFORM_ACCOUNTS = b"P"
     ADJUSTMENTS = b"J"
+    USAGES = b"U"
     KEPT = b"K"
 
 

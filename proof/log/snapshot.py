@@ -91,6 +91,10 @@ class Snapshot:
         async for row in self._stream("account_rows"):
             yield (row[0], row[1]), row
 
+    async def usages(self) -> AsyncIterator[tuple[tuple[str, ...], Sequence[Any]]]:
+        async for row in self._stream("usage_rows"):
+            yield tuple(row[:5]), row
+
     async def balances(self, firsts: Mapping[int, int]) -> AsyncIterator[tuple[tuple[str, str], Sequence[Any]]]:
         """Available and held of each account, and the sums of its ledger rows from an offset of each partition on."""
         asked = {"partitions": list(firsts), "firsts": list(firsts.values())}

@@ -90,6 +90,7 @@ class Gaps:
                 batch.adjustments,
                 batch.connections,
                 batch.platform_accounts,
+                batch.usages,
             ),
             self._judge,
         )

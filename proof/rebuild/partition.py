@@ -11,6 +11,7 @@ from typing import Final
 from processor.domain.batch import Batch, Read, wanted
 from processor.domain.journal import JournalRow
 from processor.domain.rows import Wanted
+from processor.domain.usage import usages_before
 from processor.postgres import tables
 from processor.relay.outbox import event_record
 from proof.log.facts import recorded_facts
@@ -100,22 +101,28 @@ class Refill:
 
 
 def _with_those_of(facts: Iterable[Facts], wanted: Wanted) -> Wanted:
-    """With the accounts that decisions found: what led to them may be on a partition that comes later."""
+    """With the accounts and sums that decisions found: what led to them may be on a partition that comes later."""
     facts = list(facts)
     accounts = {account_before(fact).key for each in facts for fact in each.all_accounts}
     platform = {each.platform_account.partners_connection_id for each in facts if each.platform_account}
-    return replace(wanted, accounts=wanted.accounts | accounts, platform_accounts=wanted.platform_accounts | platform)
+    return replace(
+        wanted,
+        accounts=wanted.accounts | accounts,
+        platform_accounts=wanted.platform_accounts | platform,
+        usages=frozenset(usage.key for each in facts for usage in usages_before(each.usage)),
+    )
 
 
 def _replay_in_any_order(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:
-    """Replay; of an account, what its latest decision left stays, in whatever order the partitions come."""
+    """Replay; of an account or a day's sum, what its latest decision left stays, in whatever order partitions come."""
     accounts = [account_before(fact).key for fact in facts.all_accounts] if facts else []
     latest = {key: batch.accounts[key] for key in accounts if key in batch.accounts}
+    found = usages_before(facts.usage) if facts else ()
+    sums = {usage.key: batch.usages[usage.key] for usage in found if usage.key in batch.usages}
     platform = facts.platform_account.partners_connection_id if facts and facts.platform_account else None
     latest_platform = batch.platform_accounts.get(platform) if platform else None
     replay(batch, recorded, each, facts)
-    for key, account in latest.items():
-        if account.sequence > batch.accounts[key].sequence:
-            batch.accounts[key] = account
+    batch.accounts |= {key: last for key, last in latest.items() if last.sequence > batch.accounts[key].sequence}
+    batch.usages |= {key: last for key, last in sums.items() if last.sequence > batch.usages[key].sequence}
     if platform and latest_platform and latest_platform.sequence > batch.platform_accounts[platform].sequence:
         batch.platform_accounts[platform] = latest_platform

@@ -7,6 +7,7 @@ import orjson
 
 from processor.domain.account import Account
 from processor.domain.connection import PlatformAccount
+from processor.postgres.rows import usage_of_row, usage_row
 from proof.checkpoint.file import SUBJECT_BLOCKS, BlockKind, Checkpoint, reading
 from proof.log.progress import Progress
 from proof.log.snapshot import PATIENT
@@ -67,6 +68,9 @@ async def _insert(connection: Connection, part: BlockKind, rows: list[Any]) -> N
         named = [dict(zip(_COLUMNS[part], row, strict=True)) for row in rows]
         new = f"new_{part.name.lower()}"
         found = {new: named} if new in _NOTHING else {"platform": _NO_PLATFORM | {new: named}}
+    elif part is BlockKind.USAGES:
+        usages = [usage_row(usage_of_row(row)) for row in rows]
+        found = {"usages": {"new_usages": usages, "changed_usages": []}}
     else:
         found = {
             "journal": [row["journal"] | {"hash": _bytes(row["journal"]["hash"])} for row in rows],

@@ -12,6 +12,7 @@ from proof.log.replay import Recorded, replay
 from proof.log.subject_tables import ADJUSTMENTS, ALLOCATIONS, CONNECTIONS
 from proof.verify.differences import subject
 from proof.verify.fold import AccountDecision, ConnectionRead, Fold, PlatformDecision
+from proof.verify.usage import UsageDecision, usage_decisions
 from schemas.commands import ActivateConnection, Command, Reserve
 from schemas.events import AccountFact, Facts, PlatformAccountFact
 from schemas.records import Position
@@ -48,6 +49,7 @@ class LogSection:
         self._decisions: list[AccountDecision] = []
         self._platform_decisions: list[PlatformDecision] = []
         self._connection_reads: list[ConnectionRead] = []
+        self._usages: list[UsageDecision] = []
 
     def add(self, each: Read, facts: Facts | None, last: bytes) -> Expected:
         """`last` is the hash beside the row before. Raises ArithmeticError as `replay` does."""
@@ -61,6 +63,7 @@ class LogSection:
         row, digest = batch.journal.pop()
         if facts is not None and row.facts is not None and isinstance(each.content, Command):
             self._note(row, each.content, Facts.model_validate(row.facts))
+        self._usages += usage_decisions(row.facts, row.event, self._position(row), subject(row.kind, row.subject_id))
         return Expected(
             row,
             digest,
@@ -80,6 +83,7 @@ class LogSection:
         self._fold.add_decisions(self._decisions)
         self._fold.add_platform_decisions(self._platform_decisions)
         self._fold.add_reads(self._connection_reads)
+        self._fold.usages.add(self._usages)
 
     def _note(self, row: JournalRow, command: Command, facts: Facts) -> None:
         """What the decision says of others, to be compared when all is folded."""

@@ -14,6 +14,7 @@ from processor.domain.account import Account, AccountKey, Book, Movement
 from processor.domain.connection import PlatformAccount
 from proof.checkpoint.file import SUBJECT_BLOCKS, BlockKind
 from proof.log.subject_tables import CONNECTIONS, SUBJECT_TABLES, SubjectTable
+from proof.verify.usage import UsageFold
 
 CACHE_KIB: Final = 65_536
 
@@ -96,9 +97,11 @@ class Fold:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_SCHEMA)
+        self.usages = UsageFold()
 
     def close(self) -> None:
         self._database.close()
+        self.usages.close()
 
     def begin_with(self, part: BlockKind, rows: Iterable[Sequence[Any]]) -> None:
         """Know some rows of a checkpoint before anything follows from the log."""
@@ -110,6 +113,8 @@ class Fold:
             self._database.executemany("INSERT INTO account VALUES (?, ?, ?, ?, ?)", rows)
         elif part is BlockKind.PLATFORM_ACCOUNTS:
             self._database.executemany("INSERT INTO platform_account VALUES (?, ?, ?)", rows)
+        elif part is BlockKind.USAGES:
+            self.usages.begin_with(rows)
         if part is BlockKind.CONNECTIONS:
             names = [CONNECTIONS.columns.index(name) for name in ("token_hash", "partners_connection_id")]
             spent = ([row[each] for each in names] for row in rows)

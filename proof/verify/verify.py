@@ -30,6 +30,7 @@ from proof.verify.partition import PartitionCheck, Sources
 from proof.verify.platform_accounts import check_platform_accounts
 from proof.verify.published import Publications
 from proof.verify.subjects import check_subjects
+from proof.verify.usage import check_usages
 from schemas.topics import Topics
 from service.errors import OperatorError
 from service.kafka import commands_reader, reader
@@ -91,6 +92,7 @@ async def verify(
         check_reads(fold, report)
         firsts = {partition: mark.next_offset for partition, mark in starts.items()} if checkpoint else {}
         verified.accounts = await check_accounts(fold, tables, firsts, report)
+        await check_usages(fold.usages, tables, report)
     return verified
 
 

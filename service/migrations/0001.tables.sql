@@ -45,7 +45,7 @@ CREATE TABLE journal (
 COMMENT ON TABLE journal IS 'One row per record of the commands topic: outcome, history, outbox (decision 3)';
 COMMENT ON COLUMN journal.subject_id IS 'of the allocation, deallocation, connection or adjustment: the record''s key';
 COMMENT ON COLUMN journal.event IS 'of what was applied, and of what was refused for what others are (record 0022)';
-CREATE INDEX journal_by_subject ON journal (subject_id, kind);
+CREATE INDEX journal_by_subject ON journal (subject_id, "offset");
 
 CREATE TABLE dead_letter (
     partition integer NOT NULL,
@@ -133,8 +133,9 @@ CREATE INDEX allocation_by_update ON allocation (updated_at, created_at, allocat
 CREATE INDEX allocation_by_account ON allocation (connection_id, currency) WHERE version > 0;
 CREATE INDEX allocation_reserved ON allocation (updated_at, allocation_id) WHERE status = 'reserved';
 COMMENT ON INDEX allocation_reserved IS 'The oldest reservations: what BitGo may have forgotten';
-CREATE INDEX allocation_uncleared ON allocation (connection_id, currency) INCLUDE (quantity)
-WHERE kind = 'allocation' AND status = 'reserved';
+CREATE INDEX allocation_open ON allocation (connection_id, currency) INCLUDE (kind, quantity)
+WHERE status = 'reserved';
+COMMENT ON INDEX allocation_open IS 'What is held, and what allocations would bring when they are cleared';
 
 CREATE TABLE account (
     connection_id uuid NOT NULL,
@@ -201,6 +202,19 @@ COMMENT ON TABLE connection IS 'Clients at BitGo, connected to accounts of the p
 CREATE INDEX connection_by_account ON connection (partners_connection_id);
 CREATE UNIQUE INDEX connection_one_active ON connection (partners_connection_id) WHERE status = 'active';
 COMMENT ON INDEX connection_one_active IS 'One connection per platform account';
+
+CREATE TABLE daily_usage (
+    scope text NOT NULL CHECK (scope IN ('client', 'connection')),
+    id uuid NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('allocation', 'deallocation')),
+    currency text NOT NULL,
+    day date NOT NULL,
+    sequence bigint NOT NULL CHECK (sequence > 0),
+    total numeric(120, 0) NOT NULL CHECK (total >= 0),
+    PRIMARY KEY (scope, id, kind, currency, day)
+);
+COMMENT ON TABLE daily_usage IS 'What was reserved on a day (UTC), where a daily limit is configured';
+COMMENT ON COLUMN daily_usage.sequence IS 'decisions that read or moved it (decision 5)';
 
 CREATE TABLE connection_token (
     token_hash text PRIMARY KEY CHECK (length(token_hash) = 64),
@@ -312,6 +326,37 @@ $$;
 COMMENT ON FUNCTION save_platform IS
 'What a batch changes of connections, platform accounts and adjustments, and which of them it found; most batches none';
 
+CREATE FUNCTION save_usages(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    guards record;
+BEGIN
+    WITH inserted_usages AS (
+        INSERT INTO daily_usage
+        SELECT * FROM jsonb_populate_recordset(NULL::daily_usage, changes -> 'new_usages')
+        ORDER BY scope, id, kind, currency COLLATE "C", day
+    ),
+    updated_usages AS (
+        UPDATE daily_usage u
+        SET sequence = row.sequence, total = row.total
+        FROM (
+            SELECT *
+            FROM jsonb_to_recordset(changes -> 'changed_usages') AS changed (
+                scope text, id uuid, kind text, currency text, day date, sequence_before bigint, sequence bigint,
+                total numeric
+            )
+            ORDER BY scope, id, kind, currency COLLATE "C", day
+        ) AS row
+        WHERE
+            (u.scope, u.id, u.kind, u.currency, u.day) = (row.scope, row.id, row.kind, row.currency, row.day)
+            AND u.sequence = row.sequence_before
+        RETURNING 1
+    )
+    SELECT require_rows((SELECT count(*) FROM updated_usages), jsonb_array_length(changes -> 'changed_usages'))
+    INTO guards;
+END
+$$;
+COMMENT ON FUNCTION save_usages IS 'What a batch counts of days; without daily limits nothing';
+
 CREATE FUNCTION save_batch(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     guards record;
@@ -391,6 +436,9 @@ BEGIN
     INTO guards;
     IF changes ? 'platform' THEN
         PERFORM save_platform(changes -> 'platform');
+    END IF;
+    IF changes ? 'usages' THEN
+        PERFORM save_usages(changes -> 'usages');
     END IF;
 END
 $$;

@@ -19,7 +19,7 @@ from tests.support.system import System
 
 TABLES = [
     *("log_identity", "watermark", "journal", "dead_letter", "allocation", "account", "ledger"),
-    *("connection", "platform_account", "adjustment"),
+    *("connection", "platform_account", "adjustment", "daily_usage"),
 ]
 OTHER_RULES = {"PROCESSOR_CURRENCIES": '["NONE"]', "PROCESSOR_LIMITS": '{"BTC": "1"}'}
 
