@@ -70,9 +70,7 @@ class Refill:
                 "records were deleted. Restore the topic first"
             )
         facts = {offset: found for offset, event in events.items() if (found := recorded_facts(event, None))}
-        usages = {usage.key for each in facts.values() for usage in usages_before(each.usage)}
-        asked = _with_those_of(facts.values(), wanted(reads, usages=usages))
-        loaded = await tables.load(self._connection, asked)
+        loaded = await tables.load(self._connection, _with_those_of(facts.values(), wanted(reads)))
         if loaded.watermarks[self._partition].next_offset != first:
             raise OperatorError("somebody else has written to this database meanwhile: stop that, and start again")
         batch = Batch(loaded, self._recorded)
@@ -103,11 +101,16 @@ class Refill:
 
 
 def _with_those_of(facts: Iterable[Facts], wanted: Wanted) -> Wanted:
-    """With the accounts that decisions found: what led to them may be on a partition that comes later."""
+    """With the accounts and sums that decisions found: what led to them may be on a partition that comes later."""
     facts = list(facts)
     accounts = {account_before(fact).key for each in facts for fact in each.all_accounts}
     platform = {each.platform_account.partners_connection_id for each in facts if each.platform_account}
-    return replace(wanted, accounts=wanted.accounts | accounts, platform_accounts=wanted.platform_accounts | platform)
+    return replace(
+        wanted,
+        accounts=wanted.accounts | accounts,
+        platform_accounts=wanted.platform_accounts | platform,
+        usages=frozenset(usage.key for each in facts for usage in usages_before(each.usage)),
+    )
 
 
 def _replay_in_any_order(batch: Batch, recorded: Recorded, each: Read, facts: Facts | None) -> None:

@@ -63,7 +63,7 @@ class LogSection:
         row, digest = batch.journal.pop()
         if facts is not None and row.facts is not None and isinstance(each.content, Command):
             self._note(row, each.content, Facts.model_validate(row.facts))
-        self._usages += usage_decisions(row.facts, row.event, self._position(row), row.subject_id)
+        self._usages += usage_decisions(row.facts, row.event, self._position(row), subject(row.kind, row.subject_id))
         return Expected(
             row,
             digest,

@@ -24,7 +24,7 @@ _SCHEMA: Final = """
     );
     CREATE TABLE decision (
         scope TEXT, id TEXT, kind TEXT, currency TEXT, day TEXT, sequence INTEGER NOT NULL, total TEXT NOT NULL,
-        quantity TEXT NOT NULL, position TEXT NOT NULL, allocation_id TEXT
+        quantity TEXT NOT NULL, position TEXT NOT NULL, of TEXT
     );
     BEGIN;
 """
@@ -37,18 +37,18 @@ class UsageDecision(NamedTuple):
     before: Usage
     quantity: int
     position: str
-    allocation_id: str | None
+    of: str | None
 
 
 def usage_decisions(
-    facts: dict[str, Any] | None, event: dict[str, Any] | None, position: str, allocation_id: str | None
+    facts: dict[str, Any] | None, event: dict[str, Any] | None, position: str, of: str | None
 ) -> Iterator[UsageDecision]:
     """As a journal row has them."""
     if not facts or not event or not facts.get("usage"):
         return
     quantity = 0 if "rejectionReason" in event else int(event["amount"]["quantity"])
     for before in usages_before(Facts.model_validate(facts).usage):
-        yield UsageDecision(before, quantity, position, allocation_id)
+        yield UsageDecision(before, quantity, position, of)
 
 
 class UsageFold:
@@ -68,10 +68,7 @@ class UsageFold:
     def add(self, decisions: Iterable[UsageDecision]) -> None:
         self._database.executemany(
             "INSERT INTO decision VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (*usage_row(each.before).values(), str(each.quantity), each.position, each.allocation_id)
-                for each in decisions
-            ),
+            ((*usage_row(each.before).values(), str(each.quantity), each.position, each.of) for each in decisions),
         )
 
     def sums(self) -> Iterator[Usage]:
@@ -113,7 +110,7 @@ def folded(fold: UsageFold, report: Report) -> Iterator[tuple[tuple[str, ...], U
 def _after(usage: Usage, decision: UsageDecision, report: Report) -> Usage:
     if decision.before != usage:
         differs = columns_differ(usage_row(decision.before), usage_row(usage))
-        report(_difference(_text(usage.key), f"as {decision.position} found it: {differs}", decision.allocation_id))
+        report(_difference(_text(usage.key), f"as {decision.position} found it: {differs}", decision.of))
     return count(decision.before, decision.quantity)
 
 
@@ -125,5 +122,5 @@ def _text(key: UsageKey) -> tuple[str, ...]:
     return (*key[:4], key.day.isoformat())
 
 
-def _difference(key: tuple[str, ...], words: str, allocation_id: str | None = None) -> Difference:
-    return Difference("daily_usage", "/".join(key), words, allocation_id)
+def _difference(key: tuple[str, ...], words: str, of: str | None = None) -> Difference:
+    return Difference("daily_usage", "/".join(key), words, of)

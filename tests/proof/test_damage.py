@@ -121,7 +121,7 @@ DAMAGES = [
     Damage(
         APPLIED,
         "UPDATE journal SET hash = sha256('x')",
-        (BREAKS, "(allocation {subject_id}): journalhash is "),
+        (BREAKS, "(key {subject_id}): journalhash is "),
     ),
     Damage(
         APPLIED,

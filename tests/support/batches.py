@@ -128,9 +128,20 @@ def rows(database_url: str, statement: str) -> list[dict[str, Any]]:
         return connection.execute(statement.encode()).fetchall()
 
 
-TABLES: Final = ("watermark", "journal", "allocation", "account", "ledger", "dead_letter", "daily_usage")
+TABLES: Final = (
+    "watermark",
+    "journal",
+    "allocation",
+    "account",
+    "ledger",
+    "dead_letter",
+    "connection",
+    "platform_account",
+    "adjustment",
+    "daily_usage",
+)
 
 
 def everything(database_url: str) -> list[list[dict[str, Any]]]:
     """All rows of all tables that follow from the log."""
-    return [rows(database_url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608
+    return [rows(database_url, f"SELECT * FROM {table} AS every ORDER BY every::text") for table in TABLES]  # noqa: S608
