@@ -248,6 +248,11 @@ class Stack:
         return self._private_key
 
     @property
+    def operator_token(self) -> Path:
+        """The file with the token of the operator."""
+        return self._operator_token
+
+    @property
     def url(self) -> str:
         assert self._socket is not None  # noqa: S101
         scheme = "https" if "INGRESS_TLS_CERTIFICATE_FILE" in os.environ else "http"

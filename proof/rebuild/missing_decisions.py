@@ -3,7 +3,7 @@
 A relay that has much to catch up publishes its partitions in parts, so that of an account whose allocations are on
 several partitions, decision 7 may be missing where decision 8 is there. What 8 found is known, so the command that 7
 was is put back between 6 and 8, and not behind the last. A command that touches several accounts, or one of the
-platform, is put back where it fits in all of them.
+platform, or the sums of a day, is put back where it fits in all of them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,8 +16,10 @@ from processor.domain.account import Account, AccountKey, Book, Movement, apply_
 from processor.domain.batch import Batch, Read
 from processor.domain.connection import PlatformAccount, platform_account_of
 from processor.domain.machine import Allocation
-from processor.domain.policy import Judge
+from processor.domain.policy import Policy
 from processor.domain.rows import LoadedRows
+from processor.domain.usage import Usage, UsageKey, count
+from processor.postgres.rows import usage_of_row
 from proof.checkpoint.file import BlockKind, reading
 from proof.log.progress import Progress
 from schemas.commands import ActivateConnection, AdjustBalance, AllocationCommand, Command, ConnectionCommand, Reserve
@@ -27,8 +29,8 @@ from service.sql import statements
 TRIES_MAX: Final = 64
 """Of one command, in how many combinations of gaps it is tried: all of those of six accounts."""
 
-Key: TypeAlias = AccountKey | str
-"""Of an account, or of one of the platform."""
+Key: TypeAlias = AccountKey | str | UsageKey
+"""Of an account, of one of the platform, or of a day's sum."""
 
 _SQL: Final = statements("proof.log")
 
@@ -40,17 +42,17 @@ class Gap:
     Of the partitions that are `ahead`, later decisions are known, so that none of theirs is missing here.
     """
 
-    account: Account | PlatformAccount
-    then: Account | PlatformAccount
+    account: Account | PlatformAccount | Usage
+    then: Account | PlatformAccount | Usage
     ahead: frozenset[int] = frozenset()
 
 
 class Gaps:
     """The gaps of all accounts, filled in the order in which commands come that fit."""
 
-    def __init__(self, gaps: Mapping[Any, list[Gap]], judge: Judge) -> None:
+    def __init__(self, gaps: Mapping[Any, list[Gap]], policy: Policy) -> None:
         self._gaps: dict[Key, list[Gap]] = dict(gaps)
-        self._judge = judge
+        self._policy = policy
 
     def add(self, batch: Batch, each: Read) -> None:
         """Decide one record; in gaps of its accounts where it fits there."""
@@ -70,7 +72,10 @@ class Gaps:
         """The gaps in which a command fits, as many as possible: its place on the other accounts is the last."""
         if not self._gaps or not isinstance(each.content, Command):
             return {}
-        firsts = {key: self._first(key, each.record.partition) for key in _keys(batch, each.content)}
+        keys = _keys(batch, each.content)
+        if isinstance(each.content, Reserve):
+            keys |= set(self._policy.usage_keys(each.content, each.record.recorded_at))
+        firsts = {key: self._first(key, each.record.partition) for key in keys}
         found = [(key, gap) for key, gap in firsts.items() if gap is not None]
         sizes = range(len(found), 0, -1)
         tries = (dict(chosen) for size in sizes for chosen in combinations(found, size))
@@ -92,7 +97,7 @@ class Gaps:
                 batch.platform_accounts,
                 batch.usages,
             ),
-            self._judge,
+            self._policy,
         )
         for key, gap in gaps.items():
             _accounts(trial, key)[key] = gap.account
@@ -105,7 +110,7 @@ class Gaps:
 
     def unfilled(self) -> Iterator[str]:
         for key, gaps in self._gaps.items():
-            name = f"platform_account {key}" if isinstance(key, str) else f"account {'/'.join(key)}"
+            name = _name(key)
             for gap in gaps:
                 yield (
                     f"{name}: decisions {gap.account.sequence + 1} to {gap.then.sequence} are in no event, and no "
@@ -114,7 +119,7 @@ class Gaps:
                 )
 
 
-async def load_gaps(connection: Connection, judge: Judge, file: Path | None, progress: Progress) -> Gaps:
+async def load_gaps(connection: Connection, policy: Policy, file: Path | None, progress: Progress) -> Gaps:
     """As the journal has them, behind the accounts of a checkpoint's file."""
     gaps: dict[Key, list[Gap]] = {}
     await _load_accounts(connection, file, progress)
@@ -126,18 +131,24 @@ async def load_gaps(connection: Connection, judge: Judge, file: Path | None, pro
     rows = await (await connection.execute(_SQL["platform_decisions_around_gaps"])).fetchall()
     for account, own in groupby(rows, lambda row: row[0]):
         gaps[account] = list(_platform_gaps(account, own))
-    return Gaps(gaps, judge)
+    rows = await (await connection.execute(_SQL["usage_decisions_around_gaps"])).fetchall()
+    for _, own in groupby(rows, lambda row: row[:5]):
+        found = list(own)
+        gaps[usage_of_row(found[0][:5] + found[0][-2:]).key] = list(_usage_gaps(found))
+    return Gaps(gaps, policy)
 
 
 async def _load_accounts(connection: Connection, file: Path | None, progress: Progress) -> None:
     """Into tables of this connection's own."""
     await connection.execute(_SQL["account_before"])
     await connection.execute(_SQL["platform_account_before"])
+    await connection.execute(_SQL["usage_before"])
     if file is None:
         return
     for part, statement in (
         (BlockKind.ACCOUNTS, "copy_account_before"),
         (BlockKind.PLATFORM_ACCOUNTS, "copy_platform_account_before"),
+        (BlockKind.USAGES, "copy_usage_before"),
     ):
         async with connection.cursor().copy(_SQL[statement]) as copy:
             with reading(file, progress) as checkpoint:
@@ -169,12 +180,24 @@ def _platform_gaps(key: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
         account = PlatformAccount(key, sequence, after)
 
 
+def _usage_gaps(rows: list[tuple[Any, ...]]) -> Iterator[Gap]:
+    latest = {row[5]: row[6] for row in rows}
+    usage = usage_of_row(rows[0][:5] + rows[0][-2:])
+    for *key, _, sequence, before, quantity, _, _ in rows:
+        found = usage_of_row((*key, sequence - 1, before))
+        if found.sequence > usage.sequence:
+            yield Gap(usage, found, _ahead(latest, found.sequence))
+        usage = count(found, int(quantity))
+
+
 def _ahead(latest: Mapping[int, int], sequence: int) -> frozenset[int]:
     return frozenset(partition for partition, known in latest.items() if known > sequence)
 
 
 def _accounts(batch: Batch, key: Key) -> dict[Any, Any]:
     """Those of the batch among which `key` is."""
+    if isinstance(key, UsageKey):
+        return batch.usages
     return batch.platform_accounts if isinstance(key, str) else batch.accounts
 
 
@@ -202,7 +225,15 @@ def _keys_of_connection(batch: Batch, command: ConnectionCommand) -> set[Key]:
     return {account, *(key for key in batch.accounts if key[0] in known | {command.connection_id})}
 
 
-def _words(account: Account | PlatformAccount) -> str:
-    if isinstance(account, PlatformAccount):
-        return f"connection {account.connected_by}" if account.connected_by else "no connection"
-    return f"{account.available} available and {account.held} held"
+def _name(key: Key) -> str:
+    if isinstance(key, UsageKey):
+        return f"daily_usage {'/'.join(map(str, key))}"
+    return f"platform_account {key}" if isinstance(key, str) else f"account {'/'.join(key)}"
+
+
+def _words(found: Account | PlatformAccount | Usage) -> str:
+    if isinstance(found, Usage):
+        return f"{found.total} reserved"
+    if isinstance(found, PlatformAccount):
+        return f"connection {found.connected_by}" if found.connected_by else "no connection"
+    return f"{found.available} available and {found.held} held"

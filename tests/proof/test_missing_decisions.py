@@ -10,8 +10,11 @@ from processor.domain.connection import PlatformAccount
 from processor.domain.journal import FIRST_HASH
 from processor.domain.policy import PolicySettings
 from processor.domain.rows import LoadedRows, Watermark
+from processor.domain.usage import Usage, UsageKey, usage_key
 from proof.rebuild.missing_decisions import Gap, Gaps
 from schemas.commands import Command
+from schemas.words import Kind, Scope
+from tests.support.batches import reserve
 from tests.support.history import History
 from tests.support.platform import CLIENT, activate, adjust, deactivate, issued
 
@@ -109,6 +112,28 @@ def test_a_partition_of_which_later_decisions_are_known_misses_none_here() -> No
         batch, Read(Record(0, offset, NOON, None, None, []), commands[offset])
     )
     assert (found, latest.sequence + 1) == (gap.account, batch.accounts[found.key].sequence)
+
+
+def test_a_reserve_is_put_back_on_the_sum_of_its_day() -> None:
+    """Of 60 and 30 the first is in no event: it counts once, and what came later finds both."""
+    rules = PolicySettings(client_daily_limits={"BTC": 100})
+    client = str(uuid.uuid4())
+    missing, later, last = (reserve(quantity, client=client) for quantity in (60, 20, 10))
+    key = usage_key(Scope.CLIENT, missing, NOON)
+    batch = Batch(LoadedRows({0: Watermark(0, FIRST_HASH)}, {}, {}, usages={key: Usage(key, 2, 90)}), rules)
+    gaps = Gaps({key: [Gap(Usage(key), Usage(key, 1, 60))]}, rules)
+    for offset, command in enumerate((missing, later, last)):
+        gaps.add(batch, Read(Record(0, offset, NOON, None, None, []), command))
+    assert ["reserved", "rejected", "reserved"] == [row.status_after for row, _ in batch.journal]
+    assert Usage(key, 4, 100) == batch.usages[key]
+    assert [] == list(gaps.unfilled())
+
+
+def test_a_gap_of_a_sum_that_nothing_fits_in_is_named() -> None:
+    key = UsageKey(Scope.CLIENT, str(uuid.uuid4()), Kind.ALLOCATION, "BTC", NOON.date())
+    [words] = Gaps({key: [Gap(Usage(key), Usage(key, 1, 60))]}, PolicySettings()).unfilled()
+    assert f"daily_usage client/{key.id}/allocation/BTC/2026-11-21: decisions 1 to 1 are in no event" in words
+    assert "from 0 reserved to the 60 reserved" in words
 
 
 def delta(before: Account, after: Account) -> tuple[int, int]:

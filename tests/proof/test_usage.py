@@ -23,10 +23,11 @@ from tests.proof.conftest import (
     verify,
 )
 from tests.support.cli import Ran, run
+from tests.support.published import Published, by_partition
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
-LIMITS = '{"BTC": "1000", "ETH": "5000"}'
+LIMITS = '{"BTC": "200", "ETH": "1000"}'
 SUMS = "SELECT scope, id::text, kind, currency, day::text, sequence, total FROM daily_usage ORDER BY 1, 2, 3, 4, 5"
 
 
@@ -144,3 +145,16 @@ async def test_a_request_is_tried_with_the_facts_of_the_tables(counted: System, 
         most["id"],
     )
     assert int(total["sum"]) == json.loads(ran.out)["facts"]["connectionDayTotal"]
+
+
+async def test_reserves_that_were_never_published_are_counted_where_they_were(
+    counted: System, servers: Servers, template: str, tmp_path: Path
+) -> None:
+    """Half of one partition's events are gone, all of the other's are there. The last test: it makes the topic anew."""
+    published = Published(counted, by_partition(await counted.records(counted.topics.events, 0)))
+    await published.rewrite(lambda records: records[: len(records) // 2])
+    rules = {"PROCESSOR_CLIENT_DAILY_LIMITS": LIMITS, "PROCESSOR_CONNECTION_DAILY_LIMITS": LIMITS}
+    with on_database(servers, counted, tmp_path, template) as empty:
+        ran = await rebuild(empty, PROCESSOR_CONNECTIONS="open", **rules)
+        assert 0 == ran.status, ran
+        assert counted.rows(SUMS) == empty.rows(SUMS)

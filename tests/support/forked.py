@@ -47,8 +47,8 @@ class Forked:
 
 
 def spawn(child: Child) -> Process | Forked:
-    """What `local.child.spawn` does, for a child whose `argv` begins with PROGRAM."""
-    if not AVAILABLE:
+    """What `local.child.spawn` does; any other program than ours is left to that."""
+    if not AVAILABLE or tuple(child.argv[: len(PROGRAM)]) != PROGRAM:
         return spawn_program(child)
     check_room(child)
     with open_log(child.log) as log:

@@ -348,7 +348,8 @@ async def test_given_a_ledger_then_csv_says_what_json_says(desk: Desk) -> None:
     hold = await desk.hold(connection, 40)
     assert 200 == (await desk.bitgo.clear(Kind.DEALLOCATION, hold)).status
     lost = adjust(connection, {"BTC": -50, "ETH": 3}, reason='=HYPERLINK("x"), lost', at=now())
-    await desk.publish(lost, adjust(connection, {"BTC": -50}, at=now()))
+    await desk.publish(lost)
+    await desk.publish(adjust(connection, {"BTC": -50}, at=now()))
     entries = await desk.pages(path, "entries", limit="2")
     assert [
         ("clear", "allocation", funding, "100", "0", None),
