@@ -14,7 +14,7 @@ from tests.support.cli import Ran, run
 from tests.support.system import System
 
 COLUMNS = (
-    "SELECT command_id::text, allocation_id::text, kind, verb, outcome, reason, status_before, version_before, "
+    "SELECT command_id::text, subject_id::text, kind, verb, outcome, reason, status_before, version_before, "
     "status_after, version_after FROM journal WHERE outcome <> 'parked'"
 )
 
