@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ingress import connection_tokens, connections, partner_reads, reads, writes
+from ingress import adjustments, connection_tokens, connections, partner_reads, reads, writes
 from ingress.http.problems import NETWORK
 from ingress.openapi import document_view
 from ingress.settings import IngressSettings
@@ -37,5 +37,8 @@ def _add_platform_routes(app: web.Application) -> None:
     app.router.add_post(f"{PLATFORM}/connection-tokens", connection_tokens.issue)
     app.router.add_get(f"{PLATFORM}/connection-tokens", connection_tokens.listed)
     app.router.add_delete(f"{PLATFORM}/connection-tokens/{{tokenHash}}", connection_tokens.revoke)
+    app.router.add_post(f"{PLATFORM}/adjustments", adjustments.adjust)
+    app.router.add_post(f"{PLATFORM}/adjustments/batch", adjustments.adjust_batch)
+    app.router.add_get(f"{PLATFORM}/adjustments/{{id}}", adjustments.status)
     for word, command in (("deactivate", DeactivateConnection), ("reactivate", ReactivateConnection)):
         app.router.add_post(f"{PLATFORM}/connections/{{id}}/{word}", partial(connections.change, command=command))
