@@ -15,7 +15,7 @@ from cli.servers import ProofSettings, server_options, with_servers
 from ingress.connection_tokens import issued_document
 from ingress.postgres import connection_tokens as table
 from schemas.fields import NonEmptyText
-from schemas.platform import TOKEN_MAX_SECONDS
+from schemas.platform_bodies import TOKEN_MAX_SECONDS
 from service.migrations import check_migrations
 from service.postgres import connect
 

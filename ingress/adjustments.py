@@ -26,7 +26,7 @@ from ingress.postgres.rows import AdjustmentRow
 from ingress.submit import adjust_command
 from ingress.write import write
 from schemas import strict_json
-from schemas.platform import BATCH_MAX_BYTES, AdjustmentBatchBody, AdjustmentBody
+from schemas.platform_bodies import BATCH_MAX_BYTES, AdjustmentBatchBody, AdjustmentBody
 from schemas.words import Subject
 from service.errors import UnavailableError
 

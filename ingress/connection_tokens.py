@@ -15,7 +15,7 @@ from ingress.http.requests import read_model
 from ingress.postgres import connection_tokens as table
 from ingress.postgres.database import Connection
 from schemas.fields import utc_milliseconds
-from schemas.platform import ConnectionTokenBody
+from schemas.platform_bodies import ConnectionTokenBody
 from service.errors import UnavailableError
 
 NO_STORE: Final = {"Cache-Control": "no-store"}

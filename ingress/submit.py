@@ -27,7 +27,7 @@ from schemas.commands import (
     Reserve,
 )
 from schemas.http import ActivateBody, ReserveBody
-from schemas.platform import AdjustmentBody
+from schemas.platform_bodies import AdjustmentBody
 from schemas.records import Position
 from schemas.words import AfterFinal, Kind, Verb
 

@@ -133,7 +133,8 @@ class Stack:
     def _remember_servers(self) -> None:
         given = {"kafka": self.options.kafka, "postgres": self.options.postgres}
         embedded = [name for name, address in given.items() if not address]
-        remember(self.data, Addresses(self._kafka, self._postgres, self.options.topic_prefix, embedded))
+        prefix, connections = self.options.topic_prefix, self.options.connections
+        remember(self.data, Addresses(self._kafka, self._postgres, prefix, embedded, connections))
 
     async def _prepare(self) -> None:
         applied, created = await asyncio.gather(
@@ -247,6 +248,11 @@ class Stack:
         return self._private_key
 
     @property
+    def operator_token(self) -> Path:
+        """The file with the token of the operator."""
+        return self._operator_token
+
+    @property
     def url(self) -> str:
         assert self._socket is not None  # noqa: S101
         scheme = "https" if "INGRESS_TLS_CERTIFICATE_FILE" in os.environ else "http"
@@ -262,6 +268,7 @@ class Stack:
             "postgres": self._postgres,
             "data": str(self.data),
             "enterpriseId": self.options.enterprise_id,
+            "connections": self.options.connections,
             "operatorTokenFile": str(self._operator_token),
             "pids": {
                 "up": os.getpid(),

@@ -185,13 +185,13 @@ class Load:
             self.loaded.ends[found.partition] = (min(first, found.offset), max(last, found.offset))
 
     def _remember(self, command: Command, record: Captured, acknowledgement: Acknowledgement) -> None:
-        allocation_id = command.subject_id
-        self._latest[allocation_id] = acknowledgement
+        subject_id = command.subject_id
+        self._latest[subject_id] = acknowledgement
 
         def appended(_: Acknowledgement) -> None:
-            if self._latest[allocation_id] is acknowledgement:
-                del self._latest[allocation_id]
-            self._times.appended(allocation_id, record.recorded_at, _appended_at(acknowledgement))
+            if self._latest[subject_id] is acknowledgement:
+                del self._latest[subject_id]
+            self._times.appended(subject_id, record.recorded_at, _appended_at(acknowledgement))
 
         acknowledgement.add_done_callback(appended)
 

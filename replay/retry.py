@@ -72,11 +72,11 @@ class Retrier:
     reason: str | None
     say: Say
 
-    async def of_id(self, allocation_id: str) -> None:
+    async def of_id(self, subject_id: str) -> None:
         """All open ones of an id, the oldest first; the first that can not be done ends it, so that none overtakes."""
-        letters = await open_of_id(self.connection, allocation_id)
+        letters = await open_of_id(self.connection, subject_id)
         if not letters:
-            raise RefusedError(f"no open dead letter is a command for {allocation_id}")
+            raise RefusedError(f"no open dead letter is a command for {subject_id}")
         for partition, offset in letters:
             await self._one(await load_one(self.connection, partition, offset))
 
@@ -121,7 +121,7 @@ class Retrier:
                 "by": self.by,
                 "reason": self.reason,
                 "command_id": fresh.command_id,
-                "allocation_id": fresh.subject_id,
+                "subject_id": fresh.subject_id,
                 "deadline": fresh.deadline,
                 "retried_partition": home,
                 "log_end": begun.log_end,

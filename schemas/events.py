@@ -1,12 +1,13 @@
 """Events, as consumers read them from the events topic. Past participles; one per applied transition (decision 16)."""
 
+from datetime import date
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from schemas.commands import Amount, Edition, Entry, Wire
-from schemas.fields import Instant, NonEmptyText, Sha256, Text, Uuid
-from schemas.words import Kind, Refusal, Rejection, Status
+from schemas.fields import Instant, NonEmptyText, PlugReason, Sha256, Text, Uuid
+from schemas.words import Kind, Refusal, Rejection, Scope, Status
 
 EVENT_SCHEMA_VERSION: Final = 1
 EVENT_SOURCE: Final = "/allocations"
@@ -15,12 +16,36 @@ Balance = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,119})$", strict=True)]
 """A balance in base units: up to 120 digits, because sums are longer than amounts (decision 6)."""
 
 
+class PlugFact(Wire):
+    """What the platform's own policy said; `failed`: it was asked and did not answer as it must (docs/policy.md)."""
+
+    verdict: Literal["approved", "rejected", "failed"]
+    reason: PlugReason | None = None
+    version: str
+
+
 class PolicyFact(Wire):
-    """What policy said and under which settings; absent when no rule was evaluated."""
+    """What policy said and under which settings; absent when no rule was evaluated.
+
+    `plug`: absent when none is configured, or a rule before it had rejected.
+    """
 
     verdict: Literal["approved", "rejected"]
-    reason: Rejection | None = None
+    reason: Rejection | PlugReason | None = None
     settings_version: str
+    plug: PlugFact | None = None
+
+
+class UsageFact(Wire):
+    """The sum of what was reserved on a day (UTC), as the decision found it. `sequence` counts the decisions on it."""
+
+    scope: Scope
+    id: Uuid
+    kind: Kind
+    currency: str
+    day: date
+    sequence: PositiveInt
+    total_before: Balance
 
 
 class AccountFact(Wire):
@@ -48,7 +73,8 @@ class PlatformAccountFact(Wire):
 class Facts(Wire):
     """What a decision used that is not in its subject's own history (decision 5).
 
-    `connection_version`: of the connection that a reserve named; 0 when there was none.
+    `connection_version`: of the connection that a reserve named; 0 when there was none. `usage`: where a daily limit is
+    configured.
     """
 
     policy: PolicyFact | None = None
@@ -56,6 +82,7 @@ class Facts(Wire):
     accounts: tuple[AccountFact, ...] | None = None
     connection_version: NonNegativeInt | None = None
     platform_account: PlatformAccountFact | None = None
+    usage: tuple[UsageFact, ...] | None = None
 
     @property
     def all_accounts(self) -> tuple[AccountFact, ...]:
@@ -103,7 +130,7 @@ class Reserved(Opened):
 
 class Rejected(Opened):
     status = Status.REJECTED
-    rejection_reason: Rejection
+    rejection_reason: Rejection | PlugReason
 
 
 class Cleared(AllocationEvent):

@@ -107,6 +107,10 @@ Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[1-9][0-9]{0,7
 SignedDigits = Annotated[str, StringConstraints(strict=True, pattern=r"^-?[1-9][0-9]{0,77}$")]
 """A change of a balance in base units: plain digits, with a minus when it becomes less; never 0."""
 
+PLUG_REASON: Final = r"^[a-z_]{1,64}$"
+PlugReason = Annotated[str, StringConstraints(strict=True, pattern=PLUG_REASON)]
+"""Why a platform's own policy rejects: a word that is none of ours (docs/policy.md)."""
+
 Sha256 = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
 
 Instant = Annotated[

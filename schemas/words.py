@@ -75,14 +75,22 @@ class Refusal(StrEnum):
     INSUFFICIENT_BALANCE = "insufficient_balance"
 
 
+class Scope(StrEnum):
+    """Whose reserves of a day a daily limit counts together."""
+
+    CLIENT = "client"
+    CONNECTION = "connection"
+
+
 class Rejection(StrEnum):
-    """Why policy turned a reserve down (contract, section 3)."""
+    """Why policy turned a reserve down (contract, section 3), or gave no verdict. A plug has words of its own."""
 
     UNKNOWN_CONNECTION = "unknown_connection"
     INACTIVE_CONNECTION = "inactive_connection"
     CONNECTION_MISMATCH = "connection_mismatch"
     UNSUPPORTED_CURRENCY = "unsupported_currency"
     LIMIT_EXCEEDED = "limit_exceeded"
+    POLICY_FAILED = "policy_failed"
     INSUFFICIENT_BALANCE = "insufficient_balance"
 
 

@@ -27,9 +27,20 @@ from processor.domain.connection import (
     platform_account_of,
 )
 from processor.domain.journal import JournalRow, status_of, version_of
-from processor.domain.machine import Allocation, Applied, Decision, Refused, State, Tombstone, Verdict, decide, evolve
-from processor.domain.policy import APPROVED_UNASKED, Judge
+from processor.domain.machine import (
+    Allocation,
+    Applied,
+    Decision,
+    Refused,
+    State,
+    Tombstone,
+    asks_policy,
+    decide,
+    evolve,
+)
+from processor.domain.policy import APPROVED_UNASKED, Judge, Judged, Known, Policy
 from processor.domain.rows import LoadedRows, Wanted, Watermark
+from processor.domain.usage import UsageKey, count, usage_fact
 from schemas.commands import ActivateConnection, AdjustBalance, AllocationCommand, Command, ConnectionCommand, Reserve
 from schemas.events import (
     AccountFact,
@@ -45,7 +56,7 @@ from schemas.events import (
 )
 from schemas.records import Headers, ParkedError, decode_command, event_document, facts_document, traceparent_of
 from schemas.undecodable import Undecodable, content_of
-from schemas.words import Outcome, ParkReason
+from schemas.words import Outcome, ParkReason, Status
 
 
 class Record(NamedTuple):
@@ -85,14 +96,28 @@ def read(record: Record, partitions: int) -> Read:
         return Read(record, Parked(error.reason, str(error)))
 
 
-def wanted(reads: Iterable[Read], *, connections: bool = True) -> Wanted:
-    """The rows to load, as far as the records alone determine them; the connections of reserves only if asked."""
+def wanted(reads: Iterable[Read], *, connections: bool = True, usages: Iterable[UsageKey] = ()) -> Wanted:
+    """The rows to load, as far as the records alone determine them; the connections of reserves only if asked.
+
+    `usages`: the sums to load besides, because a limit is configured for them, or an event names them.
+    """
     reads = list(reads)
     return rows.wanted(
         {each.record.partition for each in reads},
         (each.content for each in reads if isinstance(each.content, Command)),
         connections=connections,
+        usages=usages,
     )
+
+
+def usages_of(reads: Iterable[Read], policy: Policy) -> set[UsageKey]:
+    """The sums of days that reserves may be measured against."""
+    return {
+        key
+        for record, content in reads
+        if isinstance(content, Reserve)
+        for key in policy.usage_keys(content, record.recorded_at)
+    }
 
 
 class LedgerRow(NamedTuple):
@@ -121,9 +146,9 @@ class _Decided(NamedTuple):
 class Batch:
     """Decides records in order, each on the state that the previous one left.
 
-    Starts from the loaded rows. Afterwards `watermarks`, `states`, `accounts`, `adjustments`, `connections` and
-    `platform_accounts` hold the new values, and `journal`, `ledger` and `dead_letters` are the rows to add.
-    `read_connections` are the connections on which decisions rested.
+    Starts from the loaded rows. Afterwards `watermarks`, `states`, `accounts`, `adjustments`, `connections`,
+    `platform_accounts` and `usages` hold the new values, and `journal`, `ledger` and `dead_letters` are the rows to
+    add. `read_connections` are the connections on which decisions rested.
     """
 
     def __init__(self, loaded: LoadedRows, policy: Judge) -> None:
@@ -134,6 +159,7 @@ class Batch:
         self.adjustments = dict(loaded.adjustments)
         self.connections = dict(loaded.connections)
         self.platform_accounts = dict(loaded.platform_accounts)
+        self.usages = dict(loaded.usages)
         self.read_connections: set[str] = set()
         self.journal: list[tuple[JournalRow, bytes]] = []
         self.ledger: list[LedgerRow] = []
@@ -192,11 +218,11 @@ class Batch:
 
     def _decide_allocation(self, record: Record, command: AllocationCommand) -> _Decided:
         before = self.states.get(command.allocation_id)
-        verdict = self._verdict(command)
-        decision = decide(before, command, verdict, record.recorded_at)
+        judged = self._judge(before, command, record.recorded_at)
+        decision = decide(before, command, judged.verdict, record.recorded_at)
         event, facts = None, None
         if isinstance(decision, Applied):
-            event, facts = decision.event, self._evolve(record, before, decision.event, verdict)
+            event, facts = decision.event, self._evolve(record, before, decision.event, judged)
         elif isinstance(decision, Refused) and decision.leaves_tombstone:
             self.states[command.allocation_id] = Tombstone(command.allocation_id, command.kind, record.recorded_at)
         after = self.states.get(command.allocation_id)
@@ -211,24 +237,37 @@ class Batch:
             facts,
         )
 
-    def _verdict(self, command: AllocationCommand) -> Verdict:
-        if not isinstance(command, Reserve):
+    def _judge(self, before: State, command: AllocationCommand, recorded_at: datetime) -> Judged:
+        if not isinstance(command, Reserve) or not asks_policy(before, command, recorded_at):
             return APPROVED_UNASKED
         account = self.accounts.get((command.connection_id, command.amount.currency))
-        return self._policy.judge(command, account, self.connections.get(command.connection_id))
+        connection = self.connections.get(command.connection_id)
+        return self._policy.judge(command, Known(recorded_at, account, connection, self.usages))
 
-    def _evolve(self, record: Record, before: State, event: AllocationEvent, verdict: Verdict) -> Facts:
-        """Apply the event to the allocation and its account; returns the facts of the decision."""
+    def _evolve(self, record: Record, before: State, event: AllocationEvent, judged: Judged) -> Facts:
+        """Apply the event to the allocation, its account and the sums of its day; returns the facts of the decision."""
         self.states[event.allocation_id] = evolve(before if isinstance(before, Allocation) else None, event)
         account = self._move(record, event)
         if not isinstance(event, Opened):
             return Facts(account=account)
-        policy = None
+        verdict, policy = judged.verdict, None
         if verdict.result is not None:
-            policy = PolicyFact(verdict=verdict.result, reason=verdict.reason, settings_version=self._policy.version)
+            policy = PolicyFact(
+                verdict=verdict.result,
+                reason=verdict.reason,
+                settings_version=self._policy.version,
+                plug=judged.plug,
+            )
         if verdict.connection_version is not None:
             self.read_connections.add(event.connection_id)
-        return Facts(policy=policy, account=account, connection_version=verdict.connection_version)
+        quantity = int(event.amount.quantity) if event.status is Status.RESERVED else 0
+        self.usages |= {before.key: count(before, quantity) for before in judged.usages}
+        return Facts(
+            policy=policy,
+            account=account,
+            connection_version=verdict.connection_version,
+            usage=tuple(map(usage_fact, judged.usages)) or None,
+        )
 
     def _move(self, record: Record, event: AllocationEvent) -> AccountFact | None:
         if (event.kind, event.status) not in READS_ACCOUNT:

@@ -54,7 +54,7 @@ from uuid import NAMESPACE_URL, uuid5
 from schemas import events
 from schemas.commands import AllocationCommand, Amount, Edition, Release, Reserve
 from schemas.events import AllocationEvent, Opened
-from schemas.words import AfterFinal, Kind, Outcome, Refusal, Rejection, Status, Verb
+from schemas.words import AfterFinal, Kind, Outcome, Refusal, Status, Verb
 
 POLICY: Final = "policy"
 """A cell of the table: policy decides between reserved and rejected."""
@@ -125,7 +125,7 @@ class Allocation(NamedTuple):
     created_at: datetime
     updated_at: datetime
     extras: Extras = Extras()
-    rejection_reason: Rejection | None = None
+    rejection_reason: str | None = None
     policy_result: Literal["approved", "rejected"] | None = None
     decided_by: str = ""
     """The command id of the reserve that policy decided last."""
@@ -141,10 +141,11 @@ State = Allocation | Tombstone | None
 class Verdict:
     """What policy says of a reserve. `evaluated` is false when no rule applied to it.
 
+    `reason`: a `Rejection`, or the word of a platform's own policy.
     `connection_version`: of the connection that it looked at, 0 when there was none; None when it looked at none.
     """
 
-    reason: Rejection | None = None
+    reason: str | None = None
     evaluated: bool = False
     connection_version: int | None = None
 
@@ -187,7 +188,19 @@ def decide(state: State, command: AllocationCommand, verdict: Verdict, recorded_
     return _finish(state, command, recorded_at)
 
 
+def asks_policy(state: State, command: AllocationCommand, recorded_at: datetime) -> bool:
+    """Whether `decide` rests on the verdict: nothing that comes before policy has an answer."""
+    return isinstance(command, Reserve) and recorded_at <= command.deadline and _unasked(state, command) is None
+
+
 def _reserve(state: State, command: Reserve, verdict: Verdict, recorded_at: datetime) -> Decision:
+    return _unasked(state, command) or Applied(
+        _opened(state if isinstance(state, Allocation) else None, command, verdict, recorded_at)
+    )
+
+
+def _unasked(state: State, command: Reserve) -> Decision | None:
+    """What a reserve gets without policy."""
     if state is not None and state.kind is not command.kind:
         return Refused(Refusal.ID_IN_USE)
     if isinstance(state, Tombstone):
@@ -198,7 +211,7 @@ def _reserve(state: State, command: Reserve, verdict: Verdict, recorded_at: date
     if state is not None and cell == POLICY and command.received_at <= state.updated_at:
         return Refused(Refusal.ALREADY_RELEASED)
     if cell == POLICY:
-        return Applied(_opened(state, command, verdict, recorded_at))
+        return None
     return Refused(cell) if isinstance(cell, Refusal) else _REPEATED
 
 

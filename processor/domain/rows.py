@@ -9,6 +9,7 @@ from processor.domain.account import Account, AccountKey
 from processor.domain.adjustment import Adjustment
 from processor.domain.connection import Connection, PlatformAccount
 from processor.domain.machine import State
+from processor.domain.usage import Usage, UsageKey
 from schemas.commands import (
     ActivateConnection,
     AdjustBalance,
@@ -37,6 +38,7 @@ class LoadedRows:
     adjustments: Mapping[str, Adjustment] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
     platform_accounts: Mapping[str, PlatformAccount] = field(default_factory=dict)
+    usages: Mapping[UsageKey, Usage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,12 @@ class Wanted:
     changed_connections: AbstractSet[str]
     platform_accounts: AbstractSet[str]
     token_hashes: AbstractSet[str]
+    usages: AbstractSet[UsageKey]
 
 
-def wanted(partitions: AbstractSet[int], commands: Iterable[Command], *, connections: bool) -> Wanted:
+def wanted(
+    partitions: AbstractSet[int], commands: Iterable[Command], *, connections: bool, usages: Iterable[UsageKey]
+) -> Wanted:
     """The rows to load, as far as the commands alone determine them; the connections of reserves only if asked."""
     commands = list(commands)
     own = [each for each in commands if isinstance(each, AllocationCommand)]
@@ -83,6 +88,7 @@ def wanted(partitions: AbstractSet[int], commands: Iterable[Command], *, connect
         changed_connections={each.connection_id for each in changes},
         platform_accounts={each.issued.partners_connection_id for each in activations if each.issued},
         token_hashes={each.token_hash for each in activations},
+        usages=frozenset(usages),
     )
 
 

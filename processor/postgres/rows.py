@@ -1,8 +1,8 @@
 """Conversion between decided batches and table rows, both ways. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from processor.domain.account import Account, AccountKey
@@ -12,9 +12,10 @@ from processor.domain.connection import Connection, PlatformAccount
 from processor.domain.journal import TOMBSTONE, JournalRow
 from processor.domain.machine import Allocation, Extras, State, Tombstone
 from processor.domain.rows import Watermark
+from processor.domain.usage import Usage, UsageKey
 from schemas.commands import Amount, Edition, Entry
 from schemas.records import header_name_bytes
-from schemas.words import ConnectionStatus, Kind, Rejection, Status, Subject
+from schemas.words import ConnectionStatus, Kind, Scope, Status, Subject
 
 ALLOCATION_COLUMNS: Final = (
     *("allocation_id", "kind", "status", "version", "currency", "quantity", "client_id", "connection_id"),
@@ -24,9 +25,9 @@ ALLOCATION_COLUMNS: Final = (
 )
 
 
-def changes(batch: Batch) -> dict[str, list[Any]]:
+def changes(batch: Batch) -> dict[str, Any]:
     """A batch as `commit_batch` takes it: new rows, changed rows, and what must be as it was."""
-    loaded = batch.loaded
+    loaded, platform, usages = batch.loaded, _platform_changes(batch), _usage_changes(batch)
     return {
         "new_allocations": _new_allocations(loaded.states, batch.states),
         "changed_allocations": _changed_allocations(loaded.states, batch.states),
@@ -36,6 +37,16 @@ def changes(batch: Batch) -> dict[str, list[Any]]:
         "ledger": [ledger_row(row) for row in batch.ledger],
         "dead_letters": [_hexadecimal(dead_letter_row(record, parked)) for record, parked in batch.dead_letters],
         "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
+        "absent_ids": _absent_ids(batch, frozenset(Kind)),
+        **({"platform": platform} if any(platform.values()) else {}),
+        **({"usages": usages} if any(usages.values()) else {}),
+    }
+
+
+def _platform_changes(batch: Batch) -> dict[str, list[Any]]:
+    """As `save_platform` takes them."""
+    loaded = batch.loaded
+    return {
         "new_adjustments": [
             adjustment_row(each) for key, each in batch.adjustments.items() if key not in loaded.adjustments
         ],
@@ -56,8 +67,20 @@ def changes(batch: Batch) -> dict[str, list[Any]]:
             if key in loaded.platform_accounts and each is not loaded.platform_accounts[key]
         ],
         "read_connections": _read_connections(batch),
-        "absent_ids": _absent_ids(batch, frozenset(Kind)),
         "absent_adjustments": _absent_ids(batch, {Subject.ADJUSTMENT}),
+    }
+
+
+def _usage_changes(batch: Batch) -> dict[str, list[Any]]:
+    """As `save_usages` takes them."""
+    loaded = batch.loaded
+    return {
+        "new_usages": [usage_row(each) for key, each in batch.usages.items() if key not in loaded.usages],
+        "changed_usages": [
+            usage_row(each) | {"sequence_before": loaded.usages[key].sequence}
+            for key, each in sorted(batch.usages.items())
+            if key in loaded.usages and each is not loaded.usages[key]
+        ],
     }
 
 
@@ -78,7 +101,7 @@ def state_of(row: Mapping[str, Any]) -> State:
         edition=Edition.model_validate(row["edition"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
-        rejection_reason=Rejection(row["rejection_reason"]) if row["rejection_reason"] else None,
+        rejection_reason=row["rejection_reason"],
         policy_result=row["policy_result"],
         decided_by=row["decided_by"],
         reissued_at=datetime.fromisoformat(row["reissued_at"]) if row["reissued_at"] else None,
@@ -247,6 +270,21 @@ def connection_of_row(row: Mapping[str, Any]) -> Connection:
 
 def platform_account_of_row(row: Mapping[str, Any]) -> PlatformAccount:
     return PlatformAccount(**row)
+
+
+def usage_row(usage: Usage) -> dict[str, Any]:
+    return {
+        **usage.key._asdict(),
+        "day": usage.key.day.isoformat(),
+        "sequence": usage.sequence,
+        "total": str(usage.total),
+    }
+
+
+def usage_of_row(row: Sequence[Any]) -> Usage:
+    """Scope, id, kind, currency, day, sequence and total, as text where JSON has no type for it."""
+    scope, owner, kind, currency, day, sequence, total = row
+    return Usage(UsageKey(Scope(scope), owner, Kind(kind), currency, date.fromisoformat(day)), sequence, int(total))
 
 
 def dead_letter_row(record: Record, parked: Parked) -> dict[str, Any]:

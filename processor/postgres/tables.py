@@ -1,8 +1,8 @@
 """Loading the rows that records need, and committing what a batch changed; used by processors and by a rebuild.
 
 Nothing is locked between the two. The commit guards every row that a decision rested on: a watermark by offset and
-hash, an allocation by version, a new id by its insertion, an absent id by its absence, an account by sequence. If a
-guard fails, nothing is written (decision 2).
+hash, an allocation by version, a new id by its insertion, an absent id by its absence, an account or a day's sum by
+sequence. If a guard fails, nothing is written (decision 2).
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from processor.postgres.rows import (
     connection_of_row,
     platform_account_of_row,
     state_of,
+    usage_of_row,
 )
 from service.postgres import Connection
 from service.sql import statements
@@ -29,7 +30,7 @@ GUARD_MISSED: Final = "AL001"
 """The SQLSTATE of `require_rows`."""
 NEW_ROWS: Final = frozenset(
     {
-        *("allocation_pkey", "account_pkey", "adjustment_pkey", "platform_account_pkey"),
+        *("allocation_pkey", "account_pkey", "adjustment_pkey", "platform_account_pkey", "daily_usage_pkey"),
         *("connection_pkey", "connection_token_hash_key", "connection_one_active"),
     }
 )
@@ -38,7 +39,7 @@ other is a defect.
 """
 
 _SQL: Final = statements("processor.postgres")
-_NONE: Final = (None,) * 6
+_NONE: Final = (None,) * 7
 
 
 class OutdatedError(Exception):
@@ -59,6 +60,7 @@ async def take_tables(connection: Connection) -> bool:
 async def load(connection: Connection, wanted: Wanted) -> LoadedRows:
     """The rows that the records need, in one snapshot."""
     named = sorted(wanted.accounts)
+    usages = sorted(wanted.usages)
     cursor = await connection.execute(
         _SQL["load"],
         {
@@ -72,9 +74,15 @@ async def load(connection: Connection, wanted: Wanted) -> LoadedRows:
             "changed_ids": list(wanted.changed_connections),
             "platform_accounts": list(wanted.platform_accounts),
             "token_hashes": list(wanted.token_hashes),
+            "usage_scopes": [key.scope for key in usages],
+            "usage_ids": [key.id for key in usages],
+            "usage_kinds": [key.kind for key in usages],
+            "usage_currencies": [key.currency for key in usages],
+            "usage_days": [key.day for key in usages],
         },
     )
-    watermarks, allocations, accounts, adjustments, connections, platform_accounts = await cursor.fetchone() or _NONE
+    row = await cursor.fetchone() or _NONE
+    watermarks, allocations, accounts, adjustments, connections, platform_accounts, days = row
     return LoadedRows(
         {each[0]: Watermark(each[1], bytes.fromhex(each[2])) for each in watermarks or ()},
         {each["allocation_id"]: state_of(each) for each in allocations or ()},
@@ -82,6 +90,7 @@ async def load(connection: Connection, wanted: Wanted) -> LoadedRows:
         {each["adjustment_id"]: adjustment_of_row(each) for each in adjustments or ()},
         {each["connection_id"]: connection_of_row(each) for each in connections or ()},
         {each["partners_connection_id"]: platform_account_of_row(each) for each in platform_accounts or ()},
+        {usage.key: usage for usage in map(usage_of_row, days or ())},
     )
 
 

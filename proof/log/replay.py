@@ -2,9 +2,10 @@
 
 from processor.domain.account import Account
 from processor.domain.batch import Batch, Read
-from processor.domain.connection import Connection, Found, PlatformAccount, holds_assets
+from processor.domain.connection import Found, PlatformAccount, holds_assets
 from processor.domain.machine import Verdict
-from processor.domain.policy import APPROVED_UNASKED
+from processor.domain.policy import APPROVED_UNASKED, Judged, Known
+from processor.domain.usage import usages_before
 from schemas.commands import Reserve
 from schemas.events import AccountFact, Facts, PlatformAccountFact
 
@@ -19,16 +20,19 @@ class Recorded:
     def version(self) -> str:
         return self.facts.policy.settings_version if self.facts and self.facts.policy else ""
 
-    def judge(self, _command: Reserve, _account: Account | None, _connection: Connection | None) -> Verdict:
+    def judge(self, _command: Reserve, _known: Known) -> Judged:
         if self.facts is None or self.facts.policy is None:
             return APPROVED_UNASKED
-        return Verdict(self.facts.policy.reason, evaluated=True, connection_version=self.facts.connection_version)
+        policy = self.facts.policy
+        verdict = Verdict(policy.reason, evaluated=True, connection_version=self.facts.connection_version)
+        return Judged(verdict, usages_before(self.facts.usage), policy.plug)
 
-    def found(self, _found: Found, _holdings: list[Account]) -> tuple[Found | None, list[Account]]:
-        """None: nothing was recorded, so the decision did not rest on it."""
-        if self.facts is None or self.facts.platform_account is None:
+    def found(self, found: Found, _holdings: list[Account]) -> tuple[Found | None, list[Account]]:
+        """None: nothing was recorded of that platform account, so the decision did not rest on it."""
+        fact = self.facts.platform_account if self.facts else None
+        if self.facts is None or fact is None or fact.partners_connection_id != found.account.partners_connection_id:
             return None, []
-        fact, holdings = self.facts.platform_account, [account_before(each) for each in self.facts.accounts or ()]
+        holdings = [account_before(each) for each in self.facts.accounts or ()]
         return Found(platform_account_before(fact), fact.token_used_before, holds_assets(holdings)), holdings
 
 

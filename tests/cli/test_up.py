@@ -42,7 +42,16 @@ async def test_given_a_stack_then_its_line_the_readme_and_verify_hold_and_what_d
 async def the_line_says_where_everything_is(stack: Stack) -> None:
     said = stack.description
     private = {"privateKeyFile", "operatorTokenFile"}
-    assert {"ingress", "metrics", "kafka", "postgres", "data", "enterpriseId", "pids"} | private == said.keys()
+    assert {
+        "ingress",
+        "metrics",
+        "kafka",
+        "postgres",
+        "data",
+        "enterpriseId",
+        "connections",
+        "pids",
+    } | private == said.keys()
     assert (2, 2, 4) == (len(said["pids"]["ingress"]), len(said["pids"]["processor"]), len(said["metrics"]))
     assert 7 == len(stack.pids()) == len(stack.alive())
     async with aiohttp.ClientSession() as session:

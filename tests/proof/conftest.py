@@ -38,7 +38,7 @@ async def verify(system: System, *options: str) -> Ran:
 
 
 async def rebuild(system: System, *options: str, **environment: str) -> Ran:
-    return await run("rebuild", *servers_of(system), *options, **environment)
+    return await run("rebuild", *servers_of(system), *options, **{"PROCESSOR_CONNECTIONS": "open"} | environment)
 
 
 async def checkpoint(system: System, file: Path) -> Ran:
@@ -64,14 +64,17 @@ async def sent(system: System, commands: int, history: History | None = None) ->
 def new_history(accounts: int = 30) -> History:
     seed = random.randrange(2**32)
     print("seed", seed)
-    return History(random.Random(seed), accounts)
+    return History(random.Random(seed), accounts, platform=True)
 
 
-async def filled(system: System, *portions: int, accounts: int = 30) -> None:
-    """Let two processors apply a history, portion by portion, publish its events, and stop."""
+async def filled(system: System, *portions: int, accounts: int = 30, second: str = "open") -> None:
+    """Let two processors apply a history, portion by portion, publish its events, and stop.
+
+    `second`: whether the second of them wants connections registered.
+    """
     history = new_history(accounts)
-    for number in range(2):
-        await system.processor(f"processor-{number}", wait=False, limits=LIMITS)
+    for number, connections in enumerate(("open", second)):
+        await system.processor(f"processor-{number}", wait=False, limits=LIMITS, connections=connections)
     for number in range(2):
         await system.ready(f"processor-{number}")
     for commands in portions:
@@ -106,7 +109,7 @@ async def whole(servers: Servers, template: str, tmp_path_factory: pytest.TempPa
     name = f"whole_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     async with running_system(servers, servers.database_url(name), tmp_path_factory.mktemp("whole")) as system:
-        await filled(system, COMMANDS)
+        await filled(system, COMMANDS, second="registered")
         yield system
 
 
@@ -192,7 +195,7 @@ async def halfway(servers: Servers, template: str, tmp_path_factory: pytest.Temp
 async def send_refused(system: System, history: History) -> None:
     """A command that changes nothing: its partition's last journal row has no event."""
     command = history._finish(history._reserve(), Verb.CLEAR)
-    key = key_of(command.allocation_id)
+    key = key_of(command.subject_id)
     async with system.producer() as producer:
         await producer.send_and_wait(
             system.topics.commands, encode_command(command), key, partition_of(key, system.partitions)

@@ -17,12 +17,15 @@ from tests.support.published import Published, Sent
 from tests.support.servers import Servers
 from tests.support.system import System
 
-TABLES = ["log_identity", "watermark", "journal", "dead_letter", "allocation", "account", "ledger"]
+TABLES = [
+    *("log_identity", "watermark", "journal", "dead_letter", "allocation", "account", "ledger"),
+    *("connection", "platform_account", "adjustment", "daily_usage"),
+]
 OTHER_RULES = {"PROCESSOR_CURRENCIES": '["NONE"]', "PROCESSOR_LIMITS": '{"BTC": "1"}'}
 
 
 def contents(system: System) -> dict[str, list[dict[str, Any]]]:
-    return {table: system.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}  # noqa: S608
+    return {table: system.rows(f"SELECT * FROM {table} AS every ORDER BY every::text") for table in TABLES}  # noqa: S608
 
 
 async def test_an_empty_database_becomes_the_same_under_other_settings(whole: System, empty: System) -> None:

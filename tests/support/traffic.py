@@ -94,7 +94,7 @@ class Traffic:
                 str(row["version_after"]),
             )
         rows = system.rows("SELECT allocation_id, status, version, connection_id, quantity FROM allocation")
-        found = {str(row["subject_id"]): row for row in rows}
+        found = {str(row["allocation_id"]): row for row in rows}
         assert self.finals == {allocation: found[allocation]["status"] for allocation in self.finals}
         applied = Counter(str(row["subject_id"]) for row in journal.values() if row["outcome"] == "applied")
         assert {allocation: row["version"] for allocation, row in found.items()} == applied

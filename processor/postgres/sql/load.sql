@@ -45,4 +45,12 @@ SELECT
     (SELECT json_agg(to_jsonb(c)) FROM connected c) AS connections,
     (
         SELECT json_agg(to_jsonb(p)) FROM platform_account p JOIN platform USING (partners_connection_id)
-    ) AS platform_accounts
+    ) AS platform_accounts,
+    (
+        SELECT json_agg(json_build_array(u.scope, u.id, u.kind, u.currency, u.day, u.sequence, u.total::text))
+        FROM daily_usage u
+        JOIN unnest(
+            %(usage_scopes)s::text[], %(usage_ids)s::uuid[], %(usage_kinds)s::text[], %(usage_currencies)s::text[],
+            %(usage_days)s::date[]
+        ) AS wanted (scope, id, kind, currency, day) USING (scope, id, kind, currency, day)
+    ) AS usages
