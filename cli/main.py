@@ -11,6 +11,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("cli.demo", "play BitGo against a fresh stack and show what happens"),
     "simulator": ("cli.simulator", "play BitGo against any partner, and answer what a partner asks of BitGo"),
     "token": ("cli.token", "sign a development token for curl"),
+    "connection-token": ("cli.connection_token", "issue a one-time token that connects an account to BitGo"),
     "conformance": ("cli.conformance", "check any partner's endpoints, with a report for people and for CI"),
     "keys": ("cli.token", "make a development key pair and an operator's token"),
     "doctor": ("cli.doctor", "say what is missing on this machine, and how to get it"),

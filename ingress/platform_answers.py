@@ -61,6 +61,10 @@ def adjustment_answer(row: OutcomeRow, position: Position, content: AdjustBalanc
     return web.json_response(adjustment_document(content), headers=headers)
 
 
+def current_adjustment(row: AdjustmentRow) -> web.Response:
+    return web.json_response(adjustment_document(row))
+
+
 def adjustment_document(content: AdjustBalance | AdjustmentRow) -> dict[str, Any]:
     """Quantities are strings of digits, whatever was sent; entries are in the order of their currencies."""
     entries: Iterable[tuple[str, str]]

@@ -4,7 +4,7 @@ from functools import partial
 
 from aiohttp import web
 
-from ingress import connection_tokens, connections, partner_reads, reads, writes
+from ingress import adjustments, connection_tokens, connections, partner_reads, reads, writes
 from ingress.http.problems import NETWORK
 from ingress.openapi import document_view
 from ingress.platform import views
@@ -49,5 +49,8 @@ def _add_platform_routes(app: web.Application) -> None:
     app.router.add_post(f"{PREFIX}/connection-tokens", connection_tokens.issue)
     app.router.add_get(f"{PREFIX}/connection-tokens", connection_tokens.listed)
     app.router.add_delete(f"{PREFIX}/connection-tokens/{{tokenHash}}", connection_tokens.revoke)
+    app.router.add_post(f"{PREFIX}/adjustments", adjustments.adjust)
+    app.router.add_post(f"{PREFIX}/adjustments/batch", adjustments.adjust_batch)
+    app.router.add_get(f"{PREFIX}/adjustments/{{id}}", adjustments.status)
     for word, command in (("deactivate", DeactivateConnection), ("reactivate", ReactivateConnection)):
         app.router.add_post(f"{PREFIX}/connections/{{id}}/{word}", partial(connections.change, command=command))

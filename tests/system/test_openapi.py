@@ -44,6 +44,18 @@ async def test_the_document_names_every_endpoint_of_the_contract(site: Site) -> 
             "/platform/v1/reservations",
         )
     }
+    expected |= {
+        ("POST", f"{base}/connections"),
+        ("GET", f"{base}/connections/{{id}}"),
+        ("POST", "/platform/v1/connection-tokens"),
+        ("GET", "/platform/v1/connection-tokens"),
+        ("DELETE", "/platform/v1/connection-tokens/{tokenHash}"),
+        ("POST", "/platform/v1/adjustments"),
+        ("POST", "/platform/v1/adjustments/batch"),
+        ("GET", "/platform/v1/adjustments/{id}"),
+        ("POST", f"{connections}/{{id}}/deactivate"),
+        ("POST", f"{connections}/{{id}}/reactivate"),
+    }
     assert expected == operations
 
 
