@@ -36,8 +36,8 @@ def journal(system: System, rewriter: Rewriter | None = None) -> Counter[tuple[A
     """What became of each command, under the ids that a rewriter returns them."""
     rename = rewriter.map if rewriter else str
     return Counter(
-        (rename(command_id), rename(allocation_id), *rest)
-        for command_id, allocation_id, *rest in (tuple(row.values()) for row in system.rows(COLUMNS))
+        (rename(command_id), rename(subject_id), *rest)
+        for command_id, subject_id, *rest in (tuple(row.values()) for row in system.rows(COLUMNS))
     )
 
 
