@@ -4,12 +4,16 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bitgo.client import BitGo, Reply, activate_body, reserve_body
 from schemas.words import Kind
+from tests.support.bitgo_cipher import encrypted
 from tests.support.operator import Operator, adjustment_body, fund, new_account, on
 from tests.support.servers import Servers
 from tests.support.system import System, shared_system
@@ -288,3 +292,23 @@ async def test_no_token_is_in_any_log(operator: Operator, bitgo: BitGo) -> None:
     await bitgo.activate(activate_body(token, clientId="wrong"))
     for each in operator.system.health:
         assert token not in operator.system.log(each).read_text()
+
+
+async def test_given_a_key_then_encrypted_and_plain_tokens_activate(system: System, tmp_path: Path) -> None:
+    """What cannot be decrypted is answered as any unknown token."""
+    key, other = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    file = tmp_path / "platform.pem"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    async with await system.ingress("ingress-decrypting", connection_token_key_files=str(file)) as bitgo:
+        operator = Operator(system, bitgo)
+        token = await operator.token()
+        body = activate_body(encrypted(token, key))
+        assert 200 == (await bitgo.activate(body)).status
+        assert 200 == (await bitgo.activate(body | {"connectionToken": encrypted(token, key)})).status
+        assert 200 == (await bitgo.activate(activate_body(await operator.token()))).status
+        replies = [
+            await bitgo.activate(activate_body(each))
+            for each in (encrypted(await operator.token(), other), encrypted("unknown", key), "unknown")
+        ]
+        assert {REFUSED} == {told(reply) for reply in replies}
+        assert 1 == len({str(reply.body) for reply in replies})
