@@ -75,7 +75,7 @@ class Gaps:
         keys = _keys(batch, each.content)
         if isinstance(each.content, Reserve):
             keys |= set(self._policy.usage_keys(each.content, each.record.recorded_at))
-        firsts = {key: self._first(key, each.record.partition) for key in keys}
+        firsts = {key: self._first(key, each.record.partition) for key in sorted(keys, key=str)}
         found = [(key, gap) for key, gap in firsts.items() if gap is not None]
         sizes = range(len(found), 0, -1)
         tries = (dict(chosen) for size in sizes for chosen in combinations(found, size))

@@ -155,6 +155,12 @@ async def test_reserves_that_were_never_published_are_counted_where_they_were(
     await published.rewrite(lambda records: records[: len(records) // 2])
     rules = {"PROCESSOR_CLIENT_DAILY_LIMITS": LIMITS, "PROCESSOR_CONNECTION_DAILY_LIMITS": LIMITS}
     with on_database(servers, counted, tmp_path, template) as empty:
-        ran = await rebuild(empty, PROCESSOR_CONNECTIONS="open", **rules)
+        ran = await rebuild(
+            empty, PROCESSOR_CONNECTIONS="open", PROCESSOR_POLICY="tests.support.policy:decide", **rules
+        )
         assert 0 == ran.status, ran
         assert counted.rows(SUMS) == empty.rows(SUMS)
+        [anew] = empty.rows("SELECT count(*) FROM journal WHERE facts #> '{policy,plug}' IS NOT NULL")
+        assert 0 < anew["count"] < ran.out.count("reserve of "), (
+            "the policy of today is asked of what has no event only"
+        )
