@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -312,3 +313,16 @@ async def test_given_a_key_then_encrypted_and_plain_tokens_activate(system: Syst
         ]
         assert {REFUSED} == {told(reply) for reply in replies}
         assert 1 == len({str(reply.body) for reply in replies})
+
+
+async def test_given_no_tables_then_nothing_is_published_and_bitgos_token_is_not_used(
+    operator: Operator, bitgo: BitGo
+) -> None:
+    """What a token was issued for can not be known then: `unavailable`, and the same request again."""
+    body, headers = activate_body(await operator.token()), bitgo.headers()
+    with psycopg.connect(operator.system.database_url) as locking:
+        locking.execute("LOCK TABLE connection_token")
+        reply = await bitgo.call("POST", "/bitgo/v1/connections", headers, json=body)
+        assert (503, "unavailable") == told(reply)
+        assert "Command-Id" not in reply.headers
+    assert 200 == (await bitgo.call("POST", "/bitgo/v1/connections", headers, json=body)).status
