@@ -15,7 +15,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test test-fast test-long faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
-	bench-counts bench-peers docs audit lock format clean
+	bench-counts bench-adjustments bench-peers docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ bench-compare: $(VENV)/.local ## two source trees side by side (BASE=<git ref or
 
 bench-counts: $(VENV)/.local ## system calls and wake-ups of a command with one client, beside the floor (needs strace)
 	@$(BIN)/python -m bench counts $(ARGS)
+
+bench-adjustments: $(VENV)/.local ## adjustments per second, and BitGo's calls beside a stream of them (ARGS="--rate 500")
+	@$(BIN)/python -m bench adjustments $(ARGS)
 
 bench-peers: $(VENV)/.local ## the product beside Restate, in turns; its server comes from npm (ARGS="--levels 1,8")
 	@$(BIN)/python -m bench peers $(ARGS)

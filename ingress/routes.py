@@ -4,7 +4,7 @@ from functools import partial
 
 from aiohttp import web
 
-from ingress import adjustments, connection_tokens, connections, partner_reads, reads, writes
+from ingress import adjustments, allocations, connection_tokens, connections, partner_reads, reads
 from ingress.http.problems import NETWORK
 from ingress.openapi import document_view
 from ingress.platform import views
@@ -18,10 +18,10 @@ from schemas.words import Kind, Verb
 def add_routes(app: web.Application, settings: IngressSettings) -> None:
     base = settings.base_path
     for kind in Kind:
-        app.router.add_post(f"{base}/{kind}s", partial(writes.reserve, kind=kind))
+        app.router.add_post(f"{base}/{kind}s", partial(allocations.reserve, kind=kind))
         for noun in (kind, f"{kind}s"):
             for verb in (Verb.CLEAR, Verb.RELEASE):
-                app.router.add_put(f"{base}/{noun}/{{id}}/{verb}", partial(writes.finish, kind=kind, verb=verb))
+                app.router.add_put(f"{base}/{noun}/{{id}}/{verb}", partial(allocations.finish, kind=kind, verb=verb))
             app.router.add_get(f"{base}/{noun}/{{id}}", partial(reads.status, kind=kind))
     app.router.add_post(f"{base}/connections", connections.activate)
     app.router.add_get(f"{base}/connections/{{id}}", connections.status)
