@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import pytest
 
 from bitgo.client import Reply, reserve_body
 from schemas.words import Kind, Verb
+from tests.faults.conftest import Machine
 from tests.proof.conftest import on_database, rebuild, verify
 from tests.support.operator import Operator, adjustment_body, fund, on
 from tests.support.servers import Servers
@@ -27,6 +29,7 @@ ACCOUNTS: Final = max(ADJUSTMENTS // 250, 10)
 AT_ONCE: Final = 250
 KILL_SECONDS: Final = 4.0
 START: Final = 1000
+SERVERS: Final = ("kafka", "postgres")
 CURRENCIES: Final = ("BTC", "ETH")
 TABLES: Final = ("account", "allocation", "adjustment", "connection", "platform_account", "ledger", "journal")
 Call = Callable[[Operator], Awaitable[Reply]]
@@ -121,20 +124,24 @@ class Day:
                     self.told[reply.body["code"]] += 1
                 await asyncio.sleep(0.2)
 
-    async def kill(self, system: System) -> int:
-        """Kill one process after the other, until the day is over; returns how many."""
-        count = 0
+    async def kill(self, system: System, machine: Machine) -> Counter[str]:
+        """Kill one process after the other, a server now and then, until the day is over; returns how many of each."""
+        killed: Counter[str] = Counter()
+        names = [*system.health, *system.health, *SERVERS]
         while not self.is_over:
             await asyncio.sleep(KILL_SECONDS)
-            name = self.dice.choice(list(system.health))
-            pid = system.kill(name)
-            await system.supervisor.restarted(name, pid)
-            count += 1
-        return count
+            name = self.dice.choice(names)
+            if name in SERVERS:
+                await machine.kill(name)
+            else:
+                await system.supervisor.restarted(name, system.kill(name))
+            killed[name] += 1
+        return killed
 
 
+@pytest.mark.timeout(3600)
 async def test_a_trading_day_with_kills_leaves_what_its_answers_say(
-    fragile: System, servers: Servers, template: str, tmp_path: Path
+    machine: Machine, fragile: System, servers: Servers, template: str, tmp_path: Path
 ) -> None:
     for number in range(2):
         await fragile.processor(f"processor-{number}", connections="registered", wait=False)
@@ -148,12 +155,12 @@ async def test_a_trading_day_with_kills_leaves_what_its_answers_say(
         day = Day(callers, seed=20261128)
         await day.open_accounts()
         async with asyncio.TaskGroup() as tasks:
-            killing = tasks.create_task(day.kill(fragile))
+            killing = tasks.create_task(day.kill(fragile, machine))
             await asyncio.gather(
                 *(day.trade(ADJUSTMENTS // 4) for _ in range(4)), *(day.move_assets(RESERVES // 8) for _ in range(8))
             )
             day.is_over = True
-        print(f"kills: {killing.result()}", *sorted(day.told.items()))
+        print("killed:", *killing.result().items(), "answers:", *sorted(day.told.items()), sep="\n  ")
         for name in fragile.health:
             await fragile.ready(name)
         await fragile.caught_up()
