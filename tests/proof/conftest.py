@@ -15,7 +15,7 @@ from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
 from schemas.words import Verb
 from tests.support.cli import Ran, run
-from tests.support.history import LIMITED, History, publish
+from tests.support.history import LIMITED, TRADERS, History, publish
 from tests.support.published import Published, by_partition
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
@@ -61,18 +61,20 @@ async def sent(system: System, commands: int, history: History | None = None) ->
     await system.caught_up(60)
 
 
-def new_history(accounts: int = 30) -> History:
+def new_history(accounts: int = 30, *, opened: bool = False) -> History:
     seed = random.randrange(2**32)
     print("seed", seed)
-    return History(random.Random(seed), accounts, platform=True)
+    return History(random.Random(seed), accounts, platform=True, opened=opened)
 
 
-async def filled(system: System, *portions: int, accounts: int = 30, second: str = "open") -> None:
+async def filled(
+    system: System, *portions: int, accounts: int = 30, second: str = "open", opened: bool = False
+) -> None:
     """Let two processors apply a history, portion by portion, publish its events, and stop.
 
     `second`: whether the second of them wants connections registered.
     """
-    history = new_history(accounts)
+    history = new_history(accounts, opened=opened)
     for number, connections in enumerate(("open", second)):
         await system.processor(f"processor-{number}", wait=False, limits=LIMITS, connections=connections)
     for number in range(2):
@@ -117,12 +119,17 @@ async def whole(servers: Servers, template: str, tmp_path_factory: pytest.TempPa
 async def published(
     servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Published]:
-    """Another one, smaller, whose partitions took turns on the accounts; each test makes its events topic anew."""
+    """Another one, smaller, whose partitions took turns on the accounts; each test makes its events topic anew.
+
+    Its connections have all their accounts from the beginning: an activation that was never published can not be told
+    from one that came before an account that it would read.
+    """
     name = f"published_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     folder = tmp_path_factory.mktemp("published")
     async with running_system(servers, servers.database_url(name), folder, partitions=2) as system:
-        await filled(system, *[PORTION] * (FEW_COMMANDS // PORTION), accounts=2)
+        portions = [TRADERS, TRADERS, *[PORTION] * (FEW_COMMANDS // PORTION)]
+        await filled(system, *portions, accounts=2, opened=True)
         yield Published(system, by_partition(await system.records(system.topics.events, 0)))
 
 

@@ -41,14 +41,19 @@ class History:
     """Reserves and what follows them, of both kinds, on few accounts, out of step with each other.
 
     With `platform`, adjustments of these accounts, and connections that come and go on few accounts of the platform.
+    With `opened` these connections have accounts from the beginning: the first `TRADERS` commands add to them what the
+    next as many take away.
     """
 
-    def __init__(self, generator: random.Random, accounts: int = 30, *, platform: bool = False) -> None:
+    def __init__(
+        self, generator: random.Random, accounts: int = 30, *, platform: bool = False, opened: bool = False
+    ) -> None:
         self._generator = generator
         self._platform = platform
         self._adjustments: list[AdjustBalance] = []
         self._traders = [self._uuid() for _ in range(TRADERS)] if platform else []
         self._tokens = [f"{generator.getrandbits(256):064x}" for _ in range(3 * TRADERS)] if platform else []
+        self._opening = [(trader, change) for change in ("1", "-1") for trader in self._traders] if opened else []
         self._accounts = [self._uuid() for _ in range(accounts)]
         self._unfinished: list[Reserve] = []
         self._seen: list[Reserve] = []
@@ -58,6 +63,8 @@ class History:
             yield self._next()
 
     def _next(self) -> Command:
+        if self._opening:
+            return self._open(*self._opening.pop(0))
         if self._platform and self._generator.random() < 0.3:
             return self._adjust() if self._generator.random() < 0.6 else self._connect()
         chance = self._generator.random()
@@ -72,6 +79,15 @@ class History:
         self._unfinished.append(reserve)
         self._remember(reserve)
         return reserve
+
+    def _open(self, trader: str, change: str) -> Command:
+        return AdjustBalance(
+            **self._times(),
+            adjustment_id=self._uuid(),
+            connection_id=trader,
+            reason="opening",
+            entries=tuple(Entry(currency=each, quantity=change) for each in sorted(CURRENCIES)),
+        )
 
     def _adjust(self) -> Command:
         """A new one, a repeat, or other content under the id of one before."""
