@@ -22,6 +22,7 @@ from tests.support.system import System, running_system
 
 COMMANDS = 2000
 FEW_COMMANDS = 300
+PUBLISHED_COMMANDS = 2 * TRADERS + FEW_COMMANDS
 PORTION = 20
 HALF = 300
 DISCARDED, OPEN = 0, 1

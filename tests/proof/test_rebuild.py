@@ -11,7 +11,18 @@ import psycopg
 import pytest
 
 from service.errors import EXIT_OPERATOR
-from tests.proof.conftest import LIMITS, differences, filled, noted, on_database, rebuild, sent, servers_of, verify
+from tests.proof.conftest import (
+    LIMITS,
+    PUBLISHED_COMMANDS,
+    differences,
+    filled,
+    noted,
+    on_database,
+    rebuild,
+    sent,
+    servers_of,
+    verify,
+)
 from tests.support.cli import start
 from tests.support.published import Published, Sent
 from tests.support.servers import Servers
@@ -188,7 +199,7 @@ async def test_without_any_event_everything_is_decided_again(
     with on_database(servers, published.system, tmp_path, template) as rebuilt:
         ran = await rebuild(rebuilt, PROCESSOR_LIMITS=LIMITS)
         assert 0 == ran.status, ran
-        assert "0 commands by their events, 300 decided anew" in ran.out
+        assert f"0 commands by their events, {PUBLISHED_COMMANDS} decided anew" in ran.out
         ran = await verify(rebuilt)
         assert (0, []) == (ran.status, differences(ran))
 
