@@ -11,8 +11,11 @@ SOURCES := schemas service ingress processor bitgo replay proof local cli bench 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make lock' pyproject.toml
 
+# Where Python keeps no compiled modules, each process and each run compiles all of ours again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test test-fast test-long faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
-	bench-counts bench-peers docs audit lock format clean
+	bench-counts bench-adjustments bench-peers docs audit lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,17 +26,19 @@ demo: $(VENV)/.local ## start everything on this machine, play BitGo against it,
 up: $(VENV)/.local ## start everything on this machine and keep it running (Ctrl-C stops it)
 	@$(BIN)/allocations up
 
-JOBS ?= 2
+# Tests wait more than they compute: on two cores, a third worker takes what waiting leaves.
+JOBS ?= 3
 test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses, JOBS=1 one after the other)
 	@$(BIN)/coverage run --branch --include=processor/domain/machine.py -m pytest -q tests/processor/test_machine*.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
-	@$(BIN)/python -m pytest --ignore tests/faults -m "not long" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/faults --ignore-glob 'tests/processor/test_machine*.py' -m "not long" \
+		--numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
 	@$(BIN)/python -m pytest --ignore tests/faults -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.dev ## the tests that need no server, in half a minute
-	@$(BIN)/python -m pytest -q -m "unit and not long" --ignore tests/faults --numprocesses $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -m "unit and not long" --ignore tests/faults --numprocesses auto --dist worksteal $(ARGS)
 
 FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))
@@ -75,6 +80,9 @@ bench-compare: $(VENV)/.local ## two source trees side by side (BASE=<git ref or
 
 bench-counts: $(VENV)/.local ## system calls and wake-ups of a command with one client, beside the floor (needs strace)
 	@$(BIN)/python -m bench counts $(ARGS)
+
+bench-adjustments: $(VENV)/.local ## adjustments per second, and BitGo's calls beside a stream of them (ARGS="--rate 500")
+	@$(BIN)/python -m bench adjustments $(ARGS)
 
 bench-peers: $(VENV)/.local ## the product beside Restate, in turns; its server comes from npm (ARGS="--levels 1,8")
 	@$(BIN)/python -m bench peers $(ARGS)

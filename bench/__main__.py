@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from bench.adjustments import adjustments
 from bench.compare import compare
 from bench.counts import counts
 from bench.errors import BenchError
@@ -34,6 +35,7 @@ main.add_command(compare)
 main.add_command(growth)
 main.add_command(counts)
 main.add_command(peers)
+main.add_command(adjustments)
 main.add_command(report)
 
 if __name__ == "__main__":

@@ -132,7 +132,8 @@ async def _database(postgres: str) -> Connection:
     async with await psycopg.AsyncConnection.connect(postgres, autocommit=True) as connection:
         await connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
     url = urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
-    options = " ".join(f"-c {setting}={value}" for setting, value in KEYED.items())
+    escaped = {setting: value.replace(" ", "\\ ") for setting, value in KEYED.items()}
+    options = " ".join(f"-c {setting}={value}" for setting, value in escaped.items())
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True, options=options)
     await connection.execute(statements("bench")["floor_tables"])
     await connection.execute(

@@ -74,6 +74,7 @@ QUICK: Final = Plan(
 @click.option("--ingress", "ingresses", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--processors", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--partitions", default=8, show_default=True, type=click.IntRange(1))
+@click.option("--policy", help="with a platform's own policy, package.module:function  [default: none]")
 def run(
     *,
     quick: bool,
@@ -84,17 +85,24 @@ def run(
     ingresses: int,
     processors: int,
     partitions: int,
+    policy: str | None,
 ) -> None:
     """Measure one ingress and one processor, in turns with the floor: the same work without HTTP and without Faust."""
     standard = QUICK if quick else LONG
     plan = replace(standard, rounds=count or standard.rounds, seconds=seconds or standard.seconds)
     out.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_run(Shape(ingresses, processors, partitions), plan, only or PARTS, out))
+    settings = {"PROCESSOR_POLICY": policy} if policy else {}
+    asyncio.run(_run(Shape(ingresses, processors, partitions, settings=settings), plan, only or PARTS, out))
     click.echo(publish(out))
 
 
 async def _run(shape: Shape, plan: Plan, parts: Sequence[str], out: Path) -> None:
-    made = {"ingresses": shape.ingresses, "processors": shape.processors, "partitions": shape.partitions}
+    made: dict[str, Any] = {
+        "ingresses": shape.ingresses,
+        "processors": shape.processors,
+        "partitions": shape.partitions,
+    }
+    made |= {"settings": dict(shape.settings)} if shape.settings else {}
     if "closed" in parts or "open" in parts:
         async with running(shape) as stack, worker("bench.client", stack.url, stack.key) as sender:
             common = made | {"machine": facts(stack.postgres)}

@@ -84,6 +84,9 @@ class BitGo:
     async def finish(self, kind: Kind, verb: Verb, allocation_id: str, **extra: str) -> Reply:
         return await self.call("PUT", f"{self.base_path}/{kind}/{allocation_id}/{verb}", self.headers() | extra)
 
+    async def activate(self, body: Mapping[str, Any], **extra: str) -> Reply:
+        return await self.call("POST", f"{self.base_path}/connections", self.headers() | extra, json=dict(body))
+
     async def clear(self, kind: Kind, allocation_id: str) -> Reply:
         return await self.finish(kind, Verb.CLEAR, allocation_id)
 
@@ -113,5 +116,16 @@ def reserve_body(kind: Kind, quantity: int | str = 5, *, currency: str = "BTC", 
         "partnersConnectionId": "account-1",
         f"partner{kind.capitalize()}Id": str(uuid.uuid4()),
         "partnerClientId": "client-1",
+    }
+    return {name: value for name, value in (document | fields).items() if value is not None}
+
+
+def activate_body(token: str, **fields: Any) -> dict[str, Any]:
+    """An activation of a new connection of a new client. `fields` replace or add; None leaves a field out."""
+    document = {
+        "clientId": str(uuid.uuid4()),
+        "connectionId": str(uuid.uuid4()),
+        "connectionToken": token,
+        "partnerId": str(uuid.uuid4()),
     }
     return {name: value for name, value in (document | fields).items() if value is not None}

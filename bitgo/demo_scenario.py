@@ -1,12 +1,14 @@
 """A play in acts: what BitGo does in its best and worst hours, with every expectation checked.
 
-Needs an ingress, its Kafka for the event stream, and a key that the ingress knows. What a person wants to see
-goes to `say`, line by line; what did not come out right is in `failures`.
+Needs an ingress, its Kafka for the event stream, and a key that the ingress knows. With an operator's token the client
+connects his account first, and trades; without one, the processors must take any connection. What a person wants to
+see goes to `say`, line by line; what did not come out right is in `failures`.
 """
 
 import asyncio
 import random
 import time
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,8 +18,8 @@ from typing import Any, Final
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bitgo.client import SIGNATURE, BitGo, Reply, reserve_body, sign
-from schemas.events import Event
+from bitgo.client import SIGNATURE, BitGo, Reply, activate_body, reserve_body, sign
+from schemas.events import AllocationEvent
 from schemas.records import decode_event
 from schemas.topics import Topics
 from schemas.words import Kind, Status, Verb
@@ -28,7 +30,7 @@ KILL_AFTER_SECONDS: Final = 2.0
 REPEAT_SECONDS: Final = 30.0
 PAGE: Final = 100
 SHOWN_EVENTS: Final = 6
-"""Events of the acts that are played by hand."""
+"""Events of allocations and deallocations in the acts that are played by hand; trading adds one."""
 SILENCE_SECONDS: Final = 10.0
 
 Say = Callable[[str], None]
@@ -45,26 +47,89 @@ class Tally:
 
 
 class Play:
-    def __init__(self, bitgo: BitGo, enterprise_id: str, kafka: Mapping[str, Any], topics: Topics, say: Say) -> None:
+    def __init__(
+        self,
+        bitgo: BitGo,
+        enterprise_id: str,
+        kafka: Mapping[str, Any],
+        topics: Topics,
+        say: Say,
+        operator: str | None = None,
+    ) -> None:
+        """`operator`: an operator's token that may write."""
         self._bitgo = bitgo
+        self._operator = {"Authorization": f"Bearer {operator}"} if operator else None
         self._enterprise = enterprise_id
         self._kafka = kafka
         self._topics = topics
         self._say = say
         self._step = 0
-        self._account = {name: reserve_body(Kind.ALLOCATION)[name] for name in ("clientId", "connectionId")}
+        self._account = _any_account()
+        self._traffic = _any_account()
         self.tally = Tally()
         self.failures: list[str] = []
 
     async def all_acts(self, disaster: Callable[[], Awaitable[str]] | None) -> None:
         """`disaster` strikes in the middle of the traffic and says what it did."""
         async with self._events() as events:
+            await self._connect()
             allocation = await self._first_act()
             await self._second_act()
+            await self._trade()
             await self._third_act(allocation)
             await self._fourth_act(disaster)
             await self._fifth_act(events, allocation)
         await self._sixth_act()
+
+    async def _connect(self) -> None:
+        if self._operator is None:
+            return
+        self._title("A client connects his account here, with a token that the platform gave him")
+        token = await self._issue("account-7")
+        body = activate_body(token)
+        unknown = activate_body("a token that nobody issued")
+        await self._activate("with a token that nobody issued", unknown, 403, "invalid_connection_token")
+        self._account = await self._activate("with his token: connected", body, 200, "200")
+        again = activate_body(token)
+        await self._activate("the same token for another", again, 403, "invalid_connection_token")
+        self._traffic = await self._activate(
+            "another client", activate_body(await self._issue("account-8")), 200, "200"
+        )
+
+    async def _issue(self, account: str) -> str:
+        path = "/platform/v1/connection-tokens"
+        asked = {"partnersConnectionId": account, "partnersClientId": f"user of {account}"}
+        reply = await self._bitgo.call("POST", path, self._operator, json=asked)
+        self._line(f"a token for {account}", "POST", path, reply, 201, "201")
+        return str(reply.body["connectionToken"])
+
+    async def _activate(self, what: str, body: Mapping[str, Any], status: int, word: str) -> dict[str, str]:
+        """The fields of a reserve on the connection."""
+        reply = await self._bitgo.activate(body)
+        self._line(what, "POST", f"{self._bitgo.base_path}/connections", reply, status, word)
+        names = ("clientId", "connectionId", "partnersConnectionId")
+        found = {name: reply.body[name] for name in names if name in reply.body}
+        return found | ({"partnerClientId": reply.body["partnersClientId"]} if found else {})
+
+    async def _trade(self) -> None:
+        if self._operator is None:
+            return
+        self._title("The client trades: what he won he may take out, and what he lost not")
+        await self._adjust("1 BTC of 2 for 20 ETH", {"BTC": -1, "ETH": 20}, 200, "booked")
+        await self._adjust("2 BTC of 1: all or nothing", {"BTC": -2, "ETH": 40}, 409, "insufficient_balance")
+        won = reserve_body(Kind.DEALLOCATION, 20, currency="ETH", **self._account)
+        await self._reserve("20 ETH: held", Kind.DEALLOCATION, won, 200, "reserved")
+
+    async def _adjust(self, what: str, changes: Mapping[str, int], status: int, word: str) -> None:
+        path = "/platform/v1/adjustments"
+        asked = {
+            "adjustmentId": str(uuid.uuid4()),
+            "connectionId": self._account["connectionId"],
+            "reason": "trade",
+            "entries": [{"currency": currency, "quantity": change} for currency, change in changes.items()],
+        }
+        reply = await self._bitgo.call("POST", path, self._operator, json=asked)
+        self._line(what, "POST", path, reply, status, word)
 
     async def _first_act(self) -> str:
         self._title("A client allocates 5 BTC: BitGo reserves, then clears")
@@ -115,7 +180,8 @@ class Play:
 
     async def _client(self, until: float) -> None:
         while time.monotonic() < until:
-            body = reserve_body(Kind.ALLOCATION, random.randint(1, 100))  # noqa: S311 - amounts, not secrets
+            quantity = random.randint(1, 100)  # noqa: S311 - amounts, not secrets
+            body = reserve_body(Kind.ALLOCATION, quantity, **self._traffic)
             allocation = str(body["allocationId"])
             if await self._until_answered(lambda body=body: self._bitgo.reserve(Kind.ALLOCATION, body)):  # type: ignore[misc]
                 self.tally.acknowledged[allocation] = Status.RESERVED
@@ -157,28 +223,29 @@ class Play:
         self._title("What a consumer of the events sees")
         transitions = sum(1 if status is Status.RESERVED else 2 for status in self.tally.acknowledged.values())
         versions: dict[str, list[int]] = {}
-        async for event in self._incoming(events, transitions + SHOWN_EVENTS):
+        shown = SHOWN_EVENTS + (1 if self._operator else 0)
+        async for event in self._incoming(events, transitions + shown):
             versions.setdefault(event.allocation_id, []).append(event.version)
             if event.connection_id == self._account["connectionId"]:
                 amount = f"{event.amount.quantity} {event.amount.currency}"
                 self._say(f"      {type(event).__name__:22} version {event.version}  {amount:8} {event.allocation_id}")
         found = sum(len(each) for each in versions.values())
         broken = [each for each, seen in versions.items() if seen != list(range(1, len(seen) + 1))]
-        self._say(f"      and {found - SHOWN_EVENTS} more from the traffic, each allocation's versions in order")
-        self._expect(found == transitions + SHOWN_EVENTS, f"{transitions + SHOWN_EVENTS} events were due, {found} came")
+        self._say(f"      and {found - shown} more from the traffic, each allocation's versions in order")
+        self._expect(found == transitions + shown, f"{transitions + shown} events were due, {found} came")
         self._expect(not broken, f"versions out of order: {broken[:3]}")
         self._expect(
             versions.get(allocation) == [1, 2], f"the first allocation's versions are {versions.get(allocation)}"
         )
 
-    async def _incoming(self, events: AIOKafkaConsumer, expected: int) -> AsyncIterator[Event]:
+    async def _incoming(self, events: AIOKafkaConsumer, expected: int) -> AsyncIterator[AllocationEvent]:
         """The play's events, until as many came as were due or none comes any more."""
         found, silent_since = 0, time.monotonic()
         while found < expected and time.monotonic() - silent_since < SILENCE_SECONDS:
             for records in (await events.getmany(timeout_ms=500)).values():
                 silent_since = time.monotonic()
                 for event, _ in (decode_event(record.value) for record in records):
-                    if (
+                    if isinstance(event, AllocationEvent) and (
                         event.allocation_id in self.tally.acknowledged
                         or event.connection_id == self._account["connectionId"]
                     ):
@@ -239,6 +306,10 @@ class Play:
     def _expect(self, right: bool, words: str) -> None:  # noqa: FBT001
         if not right:
             self.failures.append(words)
+
+
+def _any_account() -> dict[str, str]:
+    return {name: reserve_body(Kind.ALLOCATION)[name] for name in ("clientId", "connectionId")}
 
 
 def _word(reply: Reply) -> str:

@@ -16,7 +16,7 @@ from proof.checkpoint.prune import prune as delete
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @server_options
 def checkpoint(file: Path, **servers: Any) -> None:
-    """Write all allocations and accounts, and where each partition stands, to FILE.
+    """Write all that follows from the log, but for its history, and where each partition stands, to FILE.
 
     `verify` and `rebuild` can start from it; `prune` deletes what is before it. It is taken in one snapshot of the
     tables, while all runs or when it is stopped, and says nothing about whether they are right: let `verify` look,
@@ -33,7 +33,8 @@ def checkpoint(file: Path, **servers: Any) -> None:
             taken = await take_checkpoint(settings, file, bar)
         positions = ", ".join(f"{partition}: {mark.next_offset}" for partition, mark in taken.checkpoint.marks.items())
         click.echo(
-            f"{taken.checkpoint.states:,} allocations and accounts, {taken.kept:,} journal rows that stay, in {file}"
+            f"{taken.checkpoint.states:,} allocations, accounts, connections and adjustments, {taken.kept:,} journal "
+            f"rows that stay, in {file}"
         )
         click.echo(f"{taken.checkpoint.commands_topic} up to, by partition: {positions}")
         return 0

@@ -22,7 +22,7 @@ def prospect_of(content: Content, partitions: int) -> str:
         command = command_of(content)
     except RefusedError as error:
         return f"would be refused: {safe(str(error))}"
-    key = key_of(command.allocation_id)
+    key = key_of(command.subject_id)
     return f"would publish the {command.verb} of {key.decode()} on partition {partition_of(key, partitions)}"
 
 

@@ -143,7 +143,7 @@ def _save(file: Path, content: Content) -> None:
 @dead_letters.command()
 @click.argument("partition", type=click.IntRange(0), required=False)
 @click.argument("offset", type=click.IntRange(0), required=False)
-@click.option("--id", "allocation_id", type=click.UUID, help="all open ones of this allocation id, the oldest first")
+@click.option("--id", "subject_id", type=click.UUID, help="all open ones of this id, the oldest first")
 @click.option("--reason", help="why, for the record")
 @_by
 @postgres_option
@@ -151,7 +151,7 @@ def _save(file: Path, content: Content) -> None:
 def retry(
     partition: int | None,
     offset: int | None,
-    allocation_id: Any,
+    subject_id: Any,
     reason: str | None,
     by: str,
     postgres: str,
@@ -168,7 +168,7 @@ def retry(
     Of one id, the oldest comes first. A retry is recorded before it is published, so that none is ever published twice:
     when something dies in between, the same command again finds out what became of it.
     """
-    if (allocation_id is None) == (partition is None) or (partition is None) != (offset is None):
+    if (subject_id is None) == (partition is None) or (partition is None) != (offset is None):
         raise click.UsageError("name PARTITION and OFFSET, or --id")
 
     async def work() -> None:
@@ -178,7 +178,7 @@ def retry(
             if partition is not None and offset is not None:
                 await retrier.one(partition, offset)
             else:
-                await retrier.of_id(str(allocation_id))
+                await retrier.of_id(str(subject_id))
 
     with _said():
         asyncio.run(work())

@@ -28,9 +28,21 @@ INTERRUPTED: Final = 130
 @click.option("--ingress", help="URL of an ingress that runs, instead of a fresh stack")
 @click.option("--kafka", default="127.0.0.1:9092", show_default=True, help="its Kafka, with --ingress")
 @click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="private key, with --ingress")
+@click.option(
+    "--operator-token",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="file with an operator's token that may write, with --ingress; needed where connections are registered",
+)
 @click.option("--enterprise-id", default="enterprise", show_default=True, help="its enterprise id, with --ingress")
 @click.option("--topic-prefix", default="", help="its topic prefix, with --ingress")
-def demo(ingress: str | None, kafka: str, key: Path | None, enterprise_id: str, topic_prefix: str) -> None:
+def demo(
+    ingress: str | None,
+    kafka: str,
+    key: Path | None,
+    operator_token: Path | None,
+    enterprise_id: str,
+    topic_prefix: str,
+) -> None:
     """Start everything in a temporary folder, play BitGo with signed requests, and show each answer.
 
     Ends by itself: with status 0 when everything came out right, 1 when anything did not. With --ingress the play runs
@@ -41,7 +53,14 @@ def demo(ingress: str | None, kafka: str, key: Path | None, enterprise_id: str, 
     try:
         if ingress and key:
             failures = asyncio.run(
-                _against(ingress, kafka, load_private_key(key.read_bytes()), enterprise_id, Topics(topic_prefix))
+                _against(
+                    ingress,
+                    kafka,
+                    load_private_key(key.read_bytes()),
+                    operator_token.read_text().strip() if operator_token else None,
+                    enterprise_id,
+                    Topics(topic_prefix),
+                )
             )
         else:
             failures = asyncio.run(_fresh())
@@ -54,8 +73,10 @@ def demo(ingress: str | None, kafka: str, key: Path | None, enterprise_id: str, 
     sys.exit(1 if failures else 0)
 
 
-async def _against(url: str, kafka: str, key: RSAPrivateKey, enterprise_id: str, topics: Topics) -> list[str]:
-    return await _play(url, key, enterprise_id, kafka, topics, None)
+async def _against(
+    url: str, kafka: str, key: RSAPrivateKey, operator: str | None, enterprise_id: str, topics: Topics
+) -> list[str]:
+    return await _play(url, key, operator, enterprise_id, kafka, topics, None)
 
 
 async def _fresh() -> list[str]:
@@ -63,11 +84,12 @@ async def _fresh() -> list[str]:
 
     report = reporter()
     with tempfile.TemporaryDirectory(prefix="allocations-demo-") as folder:
-        async with Stack(Options(Path(folder), port=0), report) as stack:
+        async with Stack(Options(Path(folder), port=0, connections="registered"), report) as stack:
             report("everything is ready")
             return await _play(
                 stack.url,
                 load_private_key(stack.private_key.read_bytes()),
+                stack.operator_token.read_text().strip(),
                 stack.options.enterprise_id,
                 stack.kafka,
                 Topics(),
@@ -88,13 +110,14 @@ async def _kill_processor(stack: "Stack") -> str:
 async def _play(
     url: str,
     key: RSAPrivateKey,
+    operator: str | None,
     enterprise_id: str,
     kafka: str,
     topics: Topics,
     disaster: Callable[[], Awaitable[str]] | None,
 ) -> list[str]:
     async with BitGo(url, key) as bitgo:
-        play = Play(bitgo, enterprise_id, {"bootstrap_servers": kafka}, topics, click.echo)
+        play = Play(bitgo, enterprise_id, {"bootstrap_servers": kafka}, topics, click.echo, operator)
         await play.all_acts(disaster)
     _closing_table(play)
     return play.failures

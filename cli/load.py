@@ -62,15 +62,18 @@ def load(
       receivedAt  the moment at which it is published; what was received before
                   an earlier record of its id was appended is so again
       deadline    at its distance from receivedAt; what was expired is so again
+      issued      a token that had expired has expired, and one that had not
+                  has not
       headers     `replayed-from` is added: topic/partition/offset of the record
                   in the capture
       partition   computed from the key and the target's number of partitions
 
     \b
     With --rewrite-ids also, by UUIDs that are derived from them and SEED:
-      allocationId, commandId, and connectionId (unless --keep-connections),
-      in the key, in these fields, in headers, and in other text fields of a
-      reserve that are equal to one of them
+      allocationId, adjustmentId, commandId, and unless --keep-connections
+      connectionId: in the key, in these fields, in headers, and in other
+      text fields that are equal to one of them; along with connections
+      partnersConnectionId and the hash of the token
 
     Everything else stays. The same SEED makes the same ids; another one makes a load of its own, with accounts of its
     own. Without --rewrite-ids a capture is never written to the topic that it came from.

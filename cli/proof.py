@@ -1,5 +1,6 @@
 """`allocations verify` and `allocations rebuild`: are the tables what the log says, and how they become that."""
 
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,10 +9,14 @@ import click
 from cli.bar import Bar
 from cli.servers import ProofSettings, server_options, with_servers
 from processor.domain.journal import JournalRow
+from processor.domain.policy import PluggedPolicy
+from processor.plug.plug import plug_of
 from proof.rebuild.rebuild import rebuild as fill
 from proof.verify.chain import Heads, read_heads, together
 from proof.verify.differences import Difference
 from proof.verify.verify import verify as compare
+from schemas.events import Facts
+from schemas.words import Outcome
 
 DIFFERENT: Final = 1
 
@@ -72,7 +77,8 @@ async def _verify(settings: ProofSettings, heads: Heads, show: int, file: Path |
         click.echo(f"… and {count - show:,} more")
     click.echo(
         f"{verified.commands:,} commands in {verified.partitions} partitions, {verified.allocations:,} allocations, "
-        f"{verified.accounts:,} accounts: " + (f"{count:,} differences" if count else "no difference")
+        f"{verified.accounts:,} accounts, {verified.connections:,} connections, {verified.adjustments:,} adjustments: "
+        + (f"{count:,} differences" if count else "no difference")
     )
     before = f"; noted heads before the checkpoint: {verified.heads_before:,}" if verified.heads_before else ""
     click.echo(
@@ -89,10 +95,11 @@ def rebuild(file: Path | None, *, resume: bool, **servers: Any) -> None:
     """Fill an empty, migrated database from the commands and events of its log. The processors must be stopped.
 
     A command that has an event gets that event's outcome and facts, whatever the settings are today. What is behind the
-    last event of its partition is decided again, with the settings PROCESSOR_CURRENCIES and PROCESSOR_LIMITS; decisions
-    that depend on them or on balances are listed. With --checkpoint, an empty database gets its rows first; where log
-    or tables were pruned, it is needed, with --resume too. When it was interrupted, run it again: it goes on. With
-    --data, the database is migrated first.
+    last event of its partition is decided again, with the settings of policy, PROCESSOR_CONNECTIONS to
+    PROCESSOR_POLICY (docs/policy.md); decisions that depend on them or on balances are listed. With --checkpoint, an
+    empty database gets its rows first; where log or tables were pruned, it is needed, with --resume too. When it was
+    interrupted, run it again: it goes on. With --data, the database is migrated first, and connections are as
+    `allocations up` had them.
 
     Exit status 0: all is there, and processors may start; 1: something could not be put back as it was, and is named;
     78: it could not begin or go on, and a sentence says why.
@@ -111,8 +118,12 @@ async def _rebuild(settings: ProofSettings, file: Path | None, *, resume: bool) 
     def say(difference: Difference) -> None:
         click.echo(f"passed over: {difference}", err=True)
 
-    with Bar() as bar:
-        rebuilt = await fill(settings, settings.policy, say, list_anew, bar, resume=resume, file=file)
+    plug = plug_of(settings)
+    with Bar() as bar, closing(plug) if plug else nullcontext():
+        if plug:
+            plug.start()
+        policy = PluggedPolicy(settings.rules, plug.ask) if plug else settings.rules
+        rebuilt = await fill(settings, policy, say, list_anew, bar, resume=resume, file=file)
     for gap in rebuilt.unfilled:
         click.echo(gap)
     click.echo(
@@ -123,8 +134,14 @@ async def _rebuild(settings: ProofSettings, file: Path | None, *, resume: bool) 
 
 
 def _words(row: JournalRow) -> str:
-    """`reserve of deallocation …: rejected, insufficient_balance; 5 available, 0 held`."""
+    """`reserve of deallocation …: rejected, insufficient_balance; found 5 BTC available, 0 held`."""
     reason = f", {row.reason}" if row.reason else ""
-    account = (row.facts or {}).get("account")
-    found = f"; found {account['availableBefore']} available, {account['heldBefore']} held" if account else ""
-    return f"{row.verb} of {row.kind} {row.allocation_id}: {row.status_after}{reason}{found}"
+    facts = Facts.model_validate(row.facts or {})
+    found = "".join(
+        f"; found {each.available_before} {each.currency} available, {each.held_before} held"
+        for each in facts.all_accounts
+    )
+    if facts.platform_account:
+        found += f"; found it connected by {facts.platform_account.connected_before or 'none'}"
+    became = row.outcome if row.outcome is Outcome.REFUSED else row.status_after
+    return f"{row.verb} of {row.kind} {row.subject_id}: {became}{reason}{found}"

@@ -107,14 +107,23 @@ async def _on_folder(data: Path, work: Callable[[ProofSettings], Awaitable[int]]
         async with servers_of(data, reporter()) as servers:
             if migrated:
                 await asyncio.to_thread(migrate, servers.postgres)
-            return await work(_settings(servers.kafka, servers.postgres, servers.topic_prefix))
+            return await work(
+                _settings(servers.kafka, servers.postgres, servers.topic_prefix, connections=servers.connections)
+            )
     except LocalError as error:
         raise OperatorError(str(error)) from error
 
 
-def _settings(kafka: str | None, postgres: str | None, topic_prefix: str | None) -> ProofSettings:
+def _settings(
+    kafka: str | None, postgres: str | None, topic_prefix: str | None, connections: str | None = None
+) -> ProofSettings:
     """What is given, the rest from the environment. Raises UsageError."""
-    given = {"kafka_bootstrap_servers": kafka, "postgres_url": postgres, "topic_prefix": topic_prefix}
+    given = {
+        "kafka_bootstrap_servers": kafka,
+        "postgres_url": postgres,
+        "topic_prefix": topic_prefix,
+        "connections": connections,
+    }
     try:
         return ProofSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:

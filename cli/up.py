@@ -58,6 +58,14 @@ def stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--kafka", metavar="HOST:PORT", help="use this Kafka instead of an embedded one"),
             click.option("--postgres", metavar="URL", help="use this Postgres instead of an embedded one"),
             click.option("--enterprise-id", default="enterprise", show_default=True, help="our enterprise id at BitGo"),
+            click.option(
+                "--connections",
+                type=click.Choice(["open", "registered"]),
+                default="open",
+                envvar="PROCESSOR_CONNECTIONS",
+                show_default=True,
+                help="whether reserves must name a connection that BitGo has activated; `open` is for development",
+            ),
             click.option("--topic-prefix", default="", help="put before every topic's name"),
         ]
     ):

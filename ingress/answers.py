@@ -27,30 +27,38 @@ def answer(row: OutcomeRow, position: Position, rejected_as: int, request: Reser
     Raises ProblemError for what is not a success.
     """
     headers = proof(row.command_id or "", position)
-    if row.outcome is Outcome.PARKED:
-        raise ProblemError(500, "internal", "the record was parked: the fault is ours", headers)
+    check_parked(row, headers)
     if row.outcome is Outcome.REFUSED and row.reason == Refusal.NOT_FOUND:
-        raise _refused(Refusal.NOT_FOUND, None, headers)
+        raise refused(Refusal.NOT_FOUND, headers)
     has_allocation = row.content is not None
     if has_allocation and row.version_after is not None:
         headers[VERSION] = str(row.version_after)
     if row.outcome is Outcome.REFUSED:
-        raise _refused(Refusal(row.reason or ""), row.status_after if has_allocation else None, headers)
-    assert row.content is not None and row.allocation_id is not None and row.kind is not None  # noqa: S101, PT018
+        raise refused(Refusal(row.reason or ""), headers, status=row.status_after if has_allocation else None)
+    assert isinstance(row.content, Content) and isinstance(row.kind, Kind)  # noqa: S101, PT018
     content = _as_sent(row.content, request) if request else row.content
-    document = allocation_document(row.kind, row.allocation_id, content, row.status_after or "", row.reason)
-    rejected = row.verb is Verb.RESERVE and row.status_after == Status.REJECTED
+    document = allocation_document(row.kind, row.subject_id or "", content, row.status_after or "", row.reason)
+    rejected = row.verb == Verb.RESERVE and row.status_after == Status.REJECTED
     return web.json_response(document, status=rejected_as if rejected else 200, headers=headers)
 
 
-def _refused(refusal: Refusal, status: str | None, headers: Mapping[str, str]) -> ProblemError:
+def check_parked(row: OutcomeRow, headers: Mapping[str, str]) -> None:
+    """Raises ProblemError 500 when our own record was no command to the processor."""
+    if row.outcome is Outcome.PARKED:
+        raise ProblemError(500, "internal", "the record was parked: the fault is ours", headers)
+
+
+def refused(
+    refusal: Refusal, headers: Mapping[str, str], *, detail: str | None = None, status: str | None = None
+) -> ProblemError:
+    """What a refusal of the machine is answered. `status`: the current one of an allocation."""
     if refusal is Refusal.EXPIRED:
         return unavailable("the command reached the log after its deadline and changed nothing; try again", headers)
-    http_status, detail = REFUSALS[refusal]
+    http_status, sentence = REFUSALS[refusal]
     return ProblemError(
         http_status,
         refusal,
-        detail,
+        detail or sentence,
         headers,
         allocationStatus=status if http_status == 409 else None,  # noqa: PLR2004
     )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ingress import app_keys
 from ingress.auth.access import Access
+from ingress.auth.connection_tokens import ConnectionTokens
 from ingress.auth.token_replay import PRUNING, TokenReplay
 from ingress.http.middleware import answer_and_log
 from ingress.http.requests import RECEIVE_SECONDS, Slots
@@ -102,6 +103,7 @@ async def _serve(
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[answer_and_log])
     app[app_keys.IDENTITY] = identity
     app[app_keys.ACCESS] = Access(secrets.signatures, claims, secrets.operators)
+    app[app_keys.CONNECTION_TOKENS] = ConnectionTokens(database, secrets.connection_token_keys)
     app[app_keys.SUBMISSION] = submission
     app[app_keys.OUTCOMES] = outcomes
     app[app_keys.ROWS] = Rows(database)

@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from ingress.auth.access import Access
+from ingress.auth.connection_tokens import ConnectionTokens
 from ingress.http.requests import Slots
 from ingress.outcomes.outcomes import Outcomes
 from ingress.postgres.database import Database
@@ -22,4 +23,5 @@ OUTCOMES: Final = web.AppKey("outcomes", Outcomes)
 SUBMISSION: Final = web.AppKey("submission", Submission)
 ROWS: Final = web.AppKey("rows", Rows)
 SLOTS: Final = web.AppKey("slots", Slots)
+CONNECTION_TOKENS: Final = web.AppKey("connection_tokens", ConnectionTokens)
 LISTS: Final = web.AppKey("lists", Database)

@@ -28,6 +28,7 @@ CERTIFICATE_EXPIRES: Final = Gauge(
     ["file"],
 )
 NOT_RELOADED: Final = Counter("ingress_reload_failures", "Replaced files that could not be used", ["what"])
+BATCH_ADJUSTMENTS: Final = Counter("ingress_batch_adjustments", "Adjustments in batches, by result", ["code"])
 _OUTCOMES: Final = Counter(
     "ingress_outcomes", "Outcomes of writes, by where they came from: notification or table", ["by"]
 )

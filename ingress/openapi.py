@@ -8,9 +8,11 @@ from aiohttp import web
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from ingress import platform_document
 from ingress.app_keys import SETTINGS
 from ingress.auth.signatures import HEADER
 from ingress.partner_reads import FILTERS, ListQuery
+from ingress.platform import document as platform
 from ingress.settings import IngressSettings
 from schemas.answers import AllocationAnswer, DeallocationAnswer, NetworkError, Problem, ReadList, ReadOne
 from schemas.fields import Uuid
@@ -21,6 +23,14 @@ _ANSWERS: Final[dict[Kind, type[BaseModel]]] = {
     Kind.ALLOCATION: AllocationAnswer,
     Kind.DEALLOCATION: DeallocationAnswer,
 }
+_OTHERS: Final[tuple[type[BaseModel], ...]] = (
+    Problem,
+    NetworkError,
+    ReadList,
+    ReadOne,
+    *platform.ANSWERS,
+    *platform_document.ANSWERS,
+)
 _UUID: Final = TypeAdapter(Uuid).json_schema()
 _MEANINGS: Final = {
     200: "the outcome, or the current status",
@@ -63,6 +73,8 @@ def document(settings: IngressSettings) -> dict[str, Any]:
     paths[partners + "/{id}"] = {
         "get": _network("One allocation or deallocation", ReadOne, [enterprise, _parameter("id", "path", _UUID)])
     }
+    for path, operations in (platform.paths() | platform_document.paths(settings.base_path)).items():
+        paths[path] = paths.get(path, {}) | operations
     return {
         "openapi": "3.1.0",
         "info": {"title": "Allocations: the partner's side of BitGo's Go Network", "version": version("allocations")},
@@ -78,8 +90,8 @@ _SECURITY: Final = {
 
 
 def _schemas() -> dict[str, Any]:
-    bodies = [(body, "validation") for body in RESERVE_BODIES.values()]
-    answers = [(model, "serialization") for model in (*_ANSWERS.values(), Problem, NetworkError, ReadList, ReadOne)]
+    bodies = [(body, "validation") for body in (*RESERVE_BODIES.values(), *platform_document.BODIES)]
+    answers = [(model, "serialization") for model in (*_ANSWERS.values(), *_OTHERS)]
     _, definitions = models_json_schema([*bodies, *answers], ref_template=_REFERENCE)  # type: ignore[list-item]
     return dict(definitions["$defs"])
 

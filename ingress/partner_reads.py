@@ -23,6 +23,7 @@ FILTER_MAX_VALUES: Final = 1000
 
 WHY_STILL_RESERVED: Final = "waiting for BitGo to clear or release it"
 RELEASED_BY_BITGO: Final = "released by BitGo"
+EXPIRED: Final = "expired: BitGo neither cleared nor released it in time"
 
 FILTERS: Final = {"allocation_ids", "types", "statuses", "currencies", "connection_ids", "client_ids", "partner_ids"}
 
@@ -152,7 +153,11 @@ def read_shape(row: AllocationRow) -> dict[str, Any]:
         evaluation_id=evaluated_by,
         pending_approval_id=row.pending_approval_id,
         policy_result=row.policy_result,
-        reason=WHY_STILL_RESERVED if reserved else None if cleared else row.rejection_reason or RELEASED_BY_BITGO,
+        reason=WHY_STILL_RESERVED if reserved else None if cleared else row.rejection_reason or _released_by(row),
         status="reserved" if reserved else "cleared" if cleared else "released",
         type=row.kind,
     ).document()
+
+
+def _released_by(row: AllocationRow) -> str:
+    return EXPIRED if row.release_cause == "expiry" else RELEASED_BY_BITGO

@@ -42,6 +42,11 @@ class IngressSettings(ServiceSettings):
     operator_tokens_file: Path | None = Field(
         None, description='JSON list of {"name", "sha256", "permissions"}: who may read with a bearer token'
     )
+    connection_token_key_files: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (),
+        description="files with the RSA private keys of the platform, PEM, comma-separated, for connection tokens that "
+        "BitGo encrypts with the `publicKey` registered there; unset: tokens come as they are",
+    )
     rejected_as: Literal[200, 422] = Field(200, description="HTTP status of a rejected reserve")
     allocations_after_final: AfterFinal = Field(
         AfterFinal.CONFLICT, description="reserve of a cleared or released allocation"
@@ -74,7 +79,7 @@ class IngressSettings(ServiceSettings):
         10_000, ge=1, description="lag of a partition above which its writes get 503 overloaded"
     )
 
-    @field_validator("bitgo_public_key_files", mode="before")
+    @field_validator("bitgo_public_key_files", "connection_token_key_files", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

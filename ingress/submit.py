@@ -12,8 +12,22 @@ from ingress.kafka.end_offsets import EndOffsets
 from ingress.kafka.publisher import NotPublishedError, OutcomePendingError, Publisher
 from ingress.outcomes.outcomes import Outcomes, OutcomeUnknownError
 from ingress.postgres.rows import OutcomeRow
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Reserve
-from schemas.http import ReserveBody
+from schemas.commands import (
+    FINISHES,
+    RESERVES,
+    ActivateConnection,
+    AdjustBalance,
+    AllocationCommand,
+    Amount,
+    Command,
+    DeactivateConnection,
+    Entry,
+    IssuedToken,
+    ReactivateConnection,
+    Reserve,
+)
+from schemas.http import ActivateBody, ReserveBody
+from schemas.platform_bodies import AdjustmentBody
 from schemas.records import Position
 from schemas.words import AfterFinal, Kind, Verb
 
@@ -40,8 +54,38 @@ def reserve_command(body: ReserveBody, after_final: AfterFinal) -> Reserve:
     )
 
 
-def finish_command(kind: Kind, verb: Verb, allocation_id: str) -> Command:
+def finish_command(kind: Kind, verb: Verb, allocation_id: str) -> AllocationCommand:
     return FINISHES[kind, verb](**_stamps(), allocation_id=allocation_id)
+
+
+def activate_command(body: ActivateBody, token_hash: str, issued: IssuedToken | None) -> ActivateConnection:
+    return ActivateConnection(
+        **_stamps(),
+        connection_id=body.connection_id,
+        client_id=body.client_id,
+        client_wallet_id=body.client_wallet_id or None,
+        partner_id=body.partner_id,
+        token_hash=token_hash,
+        issued=issued,
+    )
+
+
+def change_command(
+    command: type[DeactivateConnection | ReactivateConnection], connection_id: str, asked_by: str
+) -> DeactivateConnection | ReactivateConnection:
+    return command(**_stamps(), connection_id=connection_id, asked_by=asked_by)
+
+
+def adjust_command(body: AdjustmentBody) -> AdjustBalance:
+    """The order of the entries does not count: the command has them sorted."""
+    entries = sorted(body.entries, key=lambda entry: entry.currency)
+    return AdjustBalance(
+        **_stamps(),
+        adjustment_id=body.adjustment_id,
+        connection_id=body.connection_id,
+        reason=body.reason,
+        entries=tuple(Entry(currency=entry.currency, quantity=str(entry.quantity)) for entry in entries),
+    )
 
 
 def _stamps() -> dict[str, Any]:
@@ -75,11 +119,11 @@ class Submission:
         """The deadline of a request that arrives now: for its body, claim, record and outcome together."""
         return asyncio.get_running_loop().time() + self._answer_timeout
 
-    def check_capacity(self, allocation_id: str) -> None:
+    def check_capacity(self, subject_id: str) -> None:
         """Raises ProblemError if a write of this id cannot be accepted now; nothing was claimed or published."""
         if self._publisher.is_stuck:
             raise unavailable("Kafka does not acknowledge; nothing was published")
-        partition = self._publisher.partition_of(allocation_id)
+        partition = self._publisher.partition_of(subject_id)
         if self._end_offsets.of(partition) - self._outcomes.applied_before(partition) > self._lag_max:
             raise overloaded("the processors are behind")
 

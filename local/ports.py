@@ -5,6 +5,7 @@ port is bound here, without listening, until this process ends: Linux lets a ser
 are, listen on it all the same, again after each restart, and whoever looks for a free port sees that it is taken.
 """
 
+import atexit
 import random
 import socket
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 # port of that range can meet itself there, and then the server cannot come back.
 PORTS: Final = range(20_000, 32_000)
 
-_reserved: Final[list[socket.socket]] = []
+_reserved: Final[dict[int, list[socket.socket]]] = {}
 
 
 def reserve_port() -> int:
@@ -26,6 +27,18 @@ def reserve_again(port: int) -> bool:
     return port in PORTS and _reserve(port, is_shared=True)
 
 
+def give_back(port: int) -> None:
+    """Let others have a port on which nobody will listen any more."""
+    for each in _reserved.pop(port, ()):
+        each.close()
+
+
+@atexit.register
+def _give_all_back() -> None:
+    for port in list(_reserved):
+        give_back(port)
+
+
 def _reserve(port: int, *, is_shared: bool) -> bool:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_shared)
@@ -35,5 +48,5 @@ def _reserve(port: int, *, is_shared: bool) -> bool:
         bound.close()
         return False
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _reserved.append(bound)
+    _reserved.setdefault(port, []).append(bound)
     return True

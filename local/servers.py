@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +22,13 @@ _FILE: Final = "servers.json"
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the servers are. `embedded` names those that are ours to start."""
+    """Where the servers are. `embedded` names those that are ours to start; `connections`: the processors' setting."""
 
     kafka: str
     postgres: str
     topic_prefix: str
     embedded: list[str]
+    connections: str
 
 
 async def start_kafka(data: Path, supervisor: Supervisor, stack: AsyncExitStack, report: Report) -> str:
@@ -99,4 +100,4 @@ async def _started(data: Path, addresses: Addresses, report: Report) -> AsyncIte
             kafka = await start_kafka(data, supervisor, stack, report)
         if "postgres" in addresses.embedded:
             postgres = await start_postgres(data, supervisor, stack, report)
-        yield Addresses(kafka, postgres, addresses.topic_prefix, addresses.embedded)
+        yield replace(addresses, kafka=kafka, postgres=postgres)

@@ -48,6 +48,8 @@ class Options:
     postgres: str | None = None
     enterprise_id: str = "enterprise"
     topic_prefix: str = ""
+    connections: str = "open"
+    """Of the processors: on one machine it is for development, unless one asks for `registered`."""
 
 
 class Stack:
@@ -131,7 +133,8 @@ class Stack:
     def _remember_servers(self) -> None:
         given = {"kafka": self.options.kafka, "postgres": self.options.postgres}
         embedded = [name for name, address in given.items() if not address]
-        remember(self.data, Addresses(self._kafka, self._postgres, self.options.topic_prefix, embedded))
+        prefix, connections = self.options.topic_prefix, self.options.connections
+        remember(self.data, Addresses(self._kafka, self._postgres, prefix, embedded, connections))
 
     async def _prepare(self) -> None:
         applied, created = await asyncio.gather(
@@ -182,7 +185,7 @@ class Stack:
             "METRICS_HOST": "127.0.0.1",
         }
         for name in self._named("processor"):
-            own = {"INSTANCE_ID": name, "METRICS_PORT": str(self._ports[name])}
+            own = {"INSTANCE_ID": name, "CONNECTIONS": self.options.connections, "METRICS_PORT": str(self._ports[name])}
             self.supervisor.start(self._child(name, "processor", common | own))
         for name in self._named("ingress"):
             own = {"NAME": name, "METRICS_PORT": str(self._ports[name]), **self._ingress_settings()}
@@ -245,6 +248,11 @@ class Stack:
         return self._private_key
 
     @property
+    def operator_token(self) -> Path:
+        """The file with the token of the operator."""
+        return self._operator_token
+
+    @property
     def url(self) -> str:
         assert self._socket is not None  # noqa: S101
         scheme = "https" if "INGRESS_TLS_CERTIFICATE_FILE" in os.environ else "http"
@@ -260,6 +268,7 @@ class Stack:
             "postgres": self._postgres,
             "data": str(self.data),
             "enterpriseId": self.options.enterprise_id,
+            "connections": self.options.connections,
             "operatorTokenFile": str(self._operator_token),
             "pids": {
                 "up": os.getpid(),

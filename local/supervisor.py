@@ -41,9 +41,15 @@ class Kept:
 class Supervisor:
     """Used as a context manager, it leaves no process behind, whatever happens inside."""
 
-    def __init__(self, report: Report, notify: Callable[[Change], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        report: Report,
+        notify: Callable[[Change], None] = lambda _: None,
+        spawn: Callable[[Child], Process] = spawn,
+    ) -> None:
         self._report = report
         self._notify = notify
+        self._spawn = spawn
         self._kept: dict[str, Kept] = {}
         self._changed = asyncio.Event()
         self._stopping = False
@@ -62,7 +68,7 @@ class Supervisor:
         """Return the pid; raises OSError when the program cannot be run at all."""
         if self._stopping or child.name in self._kept:
             raise RuntimeError(f"{child.name} cannot be started: it runs already, or everything is being stopped")
-        kept = self._kept[child.name] = Kept(child, spawn(child))
+        kept = self._kept[child.name] = Kept(child, self._spawn(child))
         kept.task = asyncio.create_task(self._keep(kept), name=child.name)
         self._tell(Change(child.name, "started", kept.process.pid))
         return kept.process.pid
@@ -141,7 +147,7 @@ class Supervisor:
         """Return False when the child is to stop instead."""
         while not await happens(kept.leaving, pause_seconds(failures)):
             try:
-                kept.process = spawn(kept.child)
+                kept.process = self._spawn(kept.child)
             except OSError as error:
                 failures += 1
                 self._report(f"{kept.child.name} cannot be started: {error}")

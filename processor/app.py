@@ -1,17 +1,18 @@
 """Wires the processor together: Faust, the batcher, the relay, the watchdog, the health port. Nothing else wires."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from processor.apply import Applier
-from processor.domain.batch import Batch, Record
 from processor.kafka import coordinator
 from processor.kafka.batcher import Batcher
+from processor.kafka.expiry import TASK, Expiry
 from processor.kafka.faust_app import faust_app
 from processor.kafka.watchdog import Watchdog
+from processor.plug.plug import Plug, plug_of
 from processor.postgres.rejections import Rejections
 from processor.postgres.store import Store
 from processor.relay.relay import Relay
@@ -25,6 +26,9 @@ from service.process import reload_requested, stop_requested, unless
 from service.start import check_assignment, check_start, when_possible
 
 STOP_SECONDS: Final = 5.0
+PLUG: Final = "policy failures"
+"""The part of /readyz that speaks of a platform's own policy, of which the process is degraded and not unready."""
+PLUG_LOOK_SECONDS: Final = 0.5
 
 _log = logger("processor")
 
@@ -40,10 +44,25 @@ async def run(settings: ProcessorSettings) -> None:
         if url is None:
             return
         _log.info("started", metrics=url, instance_id=settings.instance_id)
+        plug = await stack.enter_async_context(_plugged(settings))
         identity = await unless(stop, when_possible(lambda: _check(settings), health, "start"))
         if identity is not None:
-            await _Processor(settings, identity, health).run(stop)
+            await _Processor(settings, identity, health, plug).run(stop)
     _log.info("stopped")
+
+
+@asynccontextmanager
+async def _plugged(settings: ProcessorSettings) -> AsyncIterator[Plug | None]:
+    """The platform's own policy, started, if there is one. Raises OperatorError."""
+    plug = plug_of(settings)
+    try:
+        if plug:
+            await asyncio.to_thread(plug.start)
+            _log.info("policy_started", policy=settings.policy, version=plug.version)
+        yield plug
+    finally:
+        if plug:
+            plug.close()
 
 
 async def _check(settings: ProcessorSettings) -> LogIdentity:
@@ -53,12 +72,15 @@ async def _check(settings: ProcessorSettings) -> LogIdentity:
 
 
 class _Processor:
-    def __init__(self, settings: ProcessorSettings, identity: LogIdentity, health: Health) -> None:
+    def __init__(self, settings: ProcessorSettings, identity: LogIdentity, health: Health, plug: Plug | None) -> None:
         self._settings = settings
+        self._partitions = identity.partitions
         self._health = health
-        self._applier = Applier(Store(settings), identity.partitions, settings.policy)
+        self._plug = plug
         self._rejections = Rejections(settings)
-        self._batcher = Batcher(settings.topics.commands, self._apply, self._rewind, health)
+        store = Store(settings, settings.rules)
+        self._applier = Applier(store, identity.partitions, settings.rules, plug, self._rejections.note)
+        self._batcher = Batcher(settings.topics.commands, self._applier, self._rewind, health)
         self._app = faust_app(settings, self._batcher, self._assigned, health)
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fenced = asyncio.Event()
@@ -78,19 +100,33 @@ class _Processor:
                     tasks.create_task(
                         keep_running("rejections", self._examine_rejections, self._health, is_vital=False)
                     ),
+                    *self._expiring(tasks),
                     tasks.create_task(self._wait_refused()),
                     tasks.create_task(self._wait_fenced()),
                 ]
+                if self._plug:
+                    others.append(tasks.create_task(self._watch_policy(self._plug)))
                 await self._batcher.run()
                 for task in others:
                     task.cancel()
         finally:
             await self._applier.close()
 
-    async def _apply(self, records: list[Record], following: list[Record]) -> Batch:
-        batch = await self._applier(records, following)
-        self._rejections.note(batch)
-        return batch
+    async def _watch_policy(self, plug: Plug) -> None:
+        """Say in /readyz that policy gave no verdict, for as long as that is news."""
+        while True:
+            if words := plug.trouble():
+                self._health.degraded(PLUG, words)
+            else:
+                self._health.well(PLUG)
+            await asyncio.sleep(PLUG_LOOK_SECONDS)
+
+    def _expiring(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        after = self._settings.reserve_expires_after_seconds
+        if after is None:
+            return []
+        expiry = Expiry(self._settings, self._partitions, after, self._health)
+        return [tasks.create_task(keep_running(TASK, expiry.run, self._health, is_vital=False))]
 
     async def _examine_rejections(self) -> None:
         await self._rejections.examine(self._health)

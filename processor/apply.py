@@ -3,16 +3,22 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
+from typing import Final
 
 from processor import metrics
-from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark, read
-from processor.domain.policy import PolicySettings
+from processor.domain.batch import Batch, Read, Record, read
+from processor.domain.policy import Judge, PluggedPolicy, PolicySettings
+from processor.domain.rows import LoadedRows, Watermark
+from processor.plug.plug import Plug
 from processor.postgres.store import Store
 from processor.postgres.tables import OutdatedError
 from service.log_checks import is_same_record
 from service.logs import logger
+
+PLUGGED_SECONDS: Final = 1.0
+"""A platform's own policy may take its time for each reserve: what was decided within this time is committed first."""
 
 _log = logger("processor")
 
@@ -31,19 +37,32 @@ class ForeignRecordError(Exception):
 
 
 class Applier:
-    """Applies batches on one store. The next batch may be decided while one is being committed."""
+    """Applies batches on one store. The next batch may be decided while one is being committed.
 
-    def __init__(self, store: Store, partitions: int, policy: PolicySettings) -> None:
+    With a platform's own policy, batches are decided in a thread, because it may take its time and the heartbeats of
+    the event loop must not wait, and none is decided ahead. `committed` is called with each that was committed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        partitions: int,
+        policy: PolicySettings,
+        plug: Plug | None = None,
+        committed: Callable[[Batch], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._partitions = partitions
-        self._policy = policy
+        self._plug = plug
+        self._judge: Judge = PluggedPolicy(policy, plug.ask) if plug else policy
+        self._committed = committed
         self._ahead: tuple[Sequence[Record], Batch] | None = None
 
     async def __call__(self, records: Sequence[Record], following: Sequence[Record] = ()) -> Batch:
-        """Apply a batch; returns what was committed, without records applied before.
+        """Apply a batch; returns what was committed last, without records applied before.
 
         1. decode the records   2. load their rows   3. drop applied ones, stop at a gap   4. decide   5. commit;
-        if another worker wrote one of the rows in between, repeat from 2.
+        if another worker wrote one of the rows in between, or policy took its time and some are left, repeat from 2.
 
         `following` is decided during the commit, for a next call with exactly these records.
 
@@ -61,7 +80,10 @@ class Applier:
                 _log.info("batch_outdated", error=str(error), records=len(records))
             else:
                 metrics.observe(batch, time.perf_counter() - started)
-                return batch
+                self._committed(batch)
+                reads = _left(reads, batch)
+                if not reads:
+                    return batch
 
     async def _decide(self, reads: Sequence[Read]) -> Batch:
         try:
@@ -71,7 +93,10 @@ class Applier:
             return await self._decide_on(await self._store.load(reads), reads)
 
     async def _decide_on(self, tables: LoadedRows, reads: Sequence[Read]) -> Batch:
-        return decide(tables, await self._fresh(reads, tables.watermarks), self._policy)
+        fresh = await self._fresh(reads, tables.watermarks)
+        if self._plug:
+            return await asyncio.to_thread(decide, tables, fresh, self._judge, PLUGGED_SECONDS)
+        return decide(tables, fresh, self._judge)
 
     async def _fresh(self, reads: Sequence[Read], watermarks: Mapping[int, Watermark]) -> list[Read]:
         """The records that are not applied yet, without a gap before any of them."""
@@ -103,7 +128,7 @@ class Applier:
     async def _commit(self, batch: Batch, following: Sequence[Record]) -> None:
         if not batch.journal:
             return
-        committing = asyncio.create_task(self._store.commit(batch)) if following else None
+        committing = asyncio.create_task(self._store.commit(batch)) if following and not self._plug else None
         if committing is None:
             await self._store.commit(batch)
             return
@@ -124,7 +149,7 @@ class Applier:
         with contextlib.suppress(Exception):
             reads = [read(record, self._partitions) for record in records]
             if tables := self._store.cached(reads):
-                self._ahead = records, decide(tables, reads, self._policy)
+                self._ahead = records, decide(tables, reads, self._judge)
 
     def _take_ahead(self, records: Sequence[Record]) -> Batch | None:
         ahead, self._ahead = self._ahead, None
@@ -137,9 +162,20 @@ class Applier:
         await self._store.close()
 
 
-def decide(tables: LoadedRows, reads: Sequence[Read], policy: PolicySettings) -> Batch:
-    """Raises ArithmeticError when a balance would fall below zero."""
-    batch = Batch(tables, policy)
+def _left(reads: Sequence[Read], batch: Batch) -> list[Read]:
+    """What a batch did not decide."""
+    ends = batch.watermarks
+    return [each for each in reads if each.record.offset >= ends[each.record.partition].next_offset]
+
+
+def decide(tables: LoadedRows, reads: Sequence[Read], judge: Judge, seconds: float = float("inf")) -> Batch:
+    """Decides one record at least, and no further one after so many seconds.
+
+    Raises ArithmeticError when a balance would fall below zero; PolicyWaitsError.
+    """
+    batch, end = Batch(tables, judge), time.monotonic() + seconds
     for each in reads:
+        if batch.journal and time.monotonic() > end:
+            break
         batch.add(each)
     return batch

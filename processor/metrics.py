@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from processor.domain.batch import Batch
-from schemas.words import Refusal
+from schemas.words import ParkReason, Refusal, Rejection
 from service.logs import logger
 
 COMMANDS: Final = Counter(
@@ -32,7 +32,18 @@ DELAY_SECONDS: Final = Histogram(
 OUTDATED: Final = Counter(
     "processor_batches_outdated", "Batches decided again: another worker had written one of their rows"
 )
-RETRIES: Final = Counter("processor_batch_retries", "Batches tried again because Postgres was away or busy")
+POLICY_SECONDS: Final = Histogram(
+    "processor_policy_seconds",
+    "A question to the platform's own policy",
+    buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1),
+)
+POLICY_VERDICTS: Final = Counter("processor_policy_verdicts", "What the platform's own policy said", ["verdict"])
+POLICY_FAILURES: Final = Counter(
+    "processor_policy_failures", "Why the platform's own policy gave no verdict", ["reason"]
+)
+RETRIES: Final = Counter(
+    "processor_batch_retries", "Batches tried again: Postgres was away or busy, or policy is waited for"
+)
 HALTED: Final = Gauge("processor_partition_halted", "1 while a partition stands still; /readyz says why", ["partition"])
 LAG: Final = Gauge("processor_lag_records", "Records of the partition that are not applied yet", ["partition"])
 COUNTED_DEAD_LETTERS: Final = 1_000
@@ -43,7 +54,15 @@ DEAD_LETTERS: Final = Gauge(
 EVENTS: Final = Counter("processor_relay_records", "Records that the relay published", ["topic"])
 RELAYING: Final = Gauge("processor_relay_active", "1 in the one process whose relay publishes")
 
+OUR_WORDS: Final = frozenset({*Refusal, *Rejection, *ParkReason})
+PLUGS: Final = "of_the_platform"
+"""The label of a reason that is a word of the platform's own policy, which may have any number of them."""
+
 _log: Final = logger("processor")
+
+
+def label_of(reason: str | None) -> str:
+    return PLUGS if reason and reason not in OUR_WORDS else reason or ""
 
 
 def observe(batch: Batch, seconds: float) -> None:
@@ -53,7 +72,7 @@ def observe(batch: Batch, seconds: float) -> None:
     now = datetime.now(UTC)
     BATCH_RECORDS.observe(len(batch.journal))
     BATCH_SECONDS.observe(seconds)
-    became = Tally((row.kind or "", row.verb or "", row.outcome, row.reason or "") for row, _ in batch.journal)
+    became = Tally((row.kind or "", row.verb or "", row.outcome, label_of(row.reason)) for row, _ in batch.journal)
     for labels, count in became.items():
         COMMANDS.labels(*labels).inc(count)
     for row, _ in batch.journal:

@@ -6,12 +6,13 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from processor.domain.policy import PolicySettings
+from processor.domain.policy import Connections, OnFailure, PolicySettings
 from schemas.fields import Currency
 from schemas.quantity import QUANTITY_MAX
 from service.settings import DEFAULT_GROUP_ID, ServiceSettings
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=256)]
 Limit = Annotated[int, Field(ge=0, le=QUANTITY_MAX)]
 
 
@@ -30,6 +31,36 @@ class ProcessorSettings(ServiceSettings):
         default_factory=dict,
         description="the most that one reserve may ask for, in base units by currency, as a JSON object",
     )
+    client_daily_limits: Annotated[dict[Currency, Limit], NoDecode] = Field(
+        default_factory=dict,
+        description="the most that all reserves of a client on a day (UTC) may ask for, in base units by currency, as "
+        "a JSON object; allocations and deallocations are counted apart",
+    )
+    connection_daily_limits: Annotated[dict[Currency, Limit], NoDecode] = Field(
+        default_factory=dict, description="the same of a connection"
+    )
+    policy: ImportPath | None = Field(
+        None,
+        description="the platform's own policy, a function as `package.module:function` (docs/policy.md); unset: none",
+    )
+    policy_timeout_ms: int = Field(100, ge=1, le=1000, description="the longest that it may take for one reserve")
+    policy_memory_mb: int = Field(512, ge=64, le=65_536, description="address space of the process in which it runs")
+    policy_on_failure: OnFailure = Field(
+        OnFailure.REJECT,
+        description="what follows when it gives no verdict: `reject`, with rejectionReason `policy_failed`; or "
+        "`retry`: the processor's partitions wait until it gives one",
+    )
+    connections: Connections = Field(
+        Connections.REGISTERED,
+        description="`registered`: a reserve must name a connection that BitGo has activated; `open`: any, for "
+        "development only",
+    )
+    reserve_expires_after_seconds: float | None = Field(
+        None,
+        ge=1,
+        le=10 * 366 * 86_400,
+        description="release a reservation that is older, by a command on the log; unset: never, as the contract says",
+    )
     stall_seconds: float = Field(
         30.0,
         ge=5,
@@ -37,7 +68,7 @@ class ProcessorSettings(ServiceSettings):
         description="the watchdog restarts a process that has lag and made no progress for this long",
     )
 
-    @field_validator("currencies", "limits", mode="before")
+    @field_validator("currencies", "limits", "client_daily_limits", "connection_daily_limits", mode="before")
     @classmethod
     def _json(cls, value: object) -> object:
         """Parsed here, so that malformed JSON is reported as an error of its variable."""
@@ -47,5 +78,12 @@ class ProcessorSettings(ServiceSettings):
             raise ValueError("must be JSON") from None
 
     @property
-    def policy(self) -> PolicySettings:
-        return PolicySettings(self.currencies, self.limits)
+    def rules(self) -> PolicySettings:
+        return PolicySettings(
+            self.currencies,
+            self.limits,
+            self.connections,
+            self.client_daily_limits,
+            self.connection_daily_limits,
+            plugged=self.policy is not None,
+        )

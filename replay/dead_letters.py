@@ -126,12 +126,12 @@ async def load_content(connection: Connection, letter: DeadLetter) -> Content:
     return Content(key, value, [(header_name(name), content) for name, content in zip(names, values, strict=True)])
 
 
-async def open_of_id(connection: Connection, allocation_id: str) -> list[tuple[int, int]]:
+async def open_of_id(connection: Connection, subject_id: str) -> list[tuple[int, int]]:
     """Partition and offset of the open dead letters that are commands for an id, the oldest first."""
     return [
         (partition, offset)
         async for partition, offset, value in _open_values(connection)
-        if _allocation_id(value) == allocation_id
+        if _subject_id(value) == subject_id
     ]
 
 
@@ -148,9 +148,9 @@ async def _open_values(connection: Connection) -> AsyncIterator[tuple[int, int, 
             return
 
 
-def _allocation_id(value: bytes) -> str | None:
+def _subject_id(value: bytes) -> str | None:
     try:
-        return read_command(value).allocation_id
+        return read_command(value).subject_id
     except (ParkedError, NewerSchemaError):
         return None
 

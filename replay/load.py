@@ -119,7 +119,7 @@ class Load:
             else:
                 self.loaded.skipped += 1
             return
-        if self._times.count(command) and (earlier := self._latest.get(command.allocation_id)):
+        if self._times.count(command) and (earlier := self._latest.get(command.subject_id)):
             await self._acknowledged({earlier}, asyncio.ALL_COMPLETED)
             await asyncio.sleep(APART_SECONDS)
         acknowledgement = await self._send(producer, record, self._changed(record, command))
@@ -158,7 +158,7 @@ class Load:
         fresh = self._times.shift(command, record.recorded_at, datetime.now(UTC))
         if rewriter is not None:
             fresh = rewriter.command(fresh)
-        key = key_of(fresh.allocation_id)
+        key = key_of(fresh.subject_id)
         return {
             "key": key,
             "value": encode_command(fresh),
@@ -185,13 +185,13 @@ class Load:
             self.loaded.ends[found.partition] = (min(first, found.offset), max(last, found.offset))
 
     def _remember(self, command: Command, record: Captured, acknowledgement: Acknowledgement) -> None:
-        allocation_id = command.allocation_id
-        self._latest[allocation_id] = acknowledgement
+        subject_id = command.subject_id
+        self._latest[subject_id] = acknowledgement
 
         def appended(_: Acknowledgement) -> None:
-            if self._latest[allocation_id] is acknowledgement:
-                del self._latest[allocation_id]
-            self._times.appended(allocation_id, record.recorded_at, _appended_at(acknowledgement))
+            if self._latest[subject_id] is acknowledgement:
+                del self._latest[subject_id]
+            self._times.appended(subject_id, record.recorded_at, _appended_at(acknowledgement))
 
         acknowledgement.add_done_callback(appended)
 

@@ -72,11 +72,11 @@ class Retrier:
     reason: str | None
     say: Say
 
-    async def of_id(self, allocation_id: str) -> None:
+    async def of_id(self, subject_id: str) -> None:
         """All open ones of an id, the oldest first; the first that can not be done ends it, so that none overtakes."""
-        letters = await open_of_id(self.connection, allocation_id)
+        letters = await open_of_id(self.connection, subject_id)
         if not letters:
-            raise RefusedError(f"no open dead letter is a command for {allocation_id}")
+            raise RefusedError(f"no open dead letter is a command for {subject_id}")
         for partition, offset in letters:
             await self._one(await load_one(self.connection, partition, offset))
 
@@ -85,10 +85,10 @@ class Retrier:
         letter = await load_one(self.connection, partition, offset)
         check_open(letter)
         command = command_of(await load_content(self.connection, letter))
-        first = (await open_of_id(self.connection, command.allocation_id))[0]
+        first = (await open_of_id(self.connection, command.subject_id))[0]
         if first != (partition, offset):
             raise RefusedError(
-                f"partition {first[0]}, offset {first[1]} is an older one of the same id, {command.allocation_id}: "
+                f"partition {first[0]}, offset {first[1]} is an older one of the same id, {command.subject_id}: "
                 "retry or discard that one first, or retry all of the id with --id"
             )
         await self._one(letter)
@@ -109,7 +109,7 @@ class Retrier:
         source = Position(self.identity.commands_topic, letter.partition, letter.offset)
         attempt = await self._attempt(letter)
         fresh = retried(command, self.identity.cluster_id, source, attempt, letter.recorded_at)
-        key = key_of(fresh.allocation_id)
+        key = key_of(fresh.subject_id)
         home = partition_of(key, self.identity.partitions)
         begun = Begun(fresh.command_id, fresh.deadline, home, await self._log_end(home))
         await self.connection.execute(
@@ -121,7 +121,7 @@ class Retrier:
                 "by": self.by,
                 "reason": self.reason,
                 "command_id": fresh.command_id,
-                "allocation_id": fresh.allocation_id,
+                "subject_id": fresh.subject_id,
                 "deadline": fresh.deadline,
                 "retried_partition": home,
                 "log_end": begun.log_end,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from schemas.fields import PlugReason
 from schemas.words import Kind, Rejection, Status
 
 
@@ -32,7 +33,7 @@ class AllocationAnswer(Answer):
     partner_client_id: str | None = None
     partners_client_id: str | None = None
     status: Status
-    rejection_reason: Rejection | None = None
+    rejection_reason: Rejection | PlugReason | None = None
 
 
 class DeallocationAnswer(Answer):
@@ -48,7 +49,7 @@ class DeallocationAnswer(Answer):
     partner_client_id: str | None = None
     partners_client_id: str | None = None
     status: Status
-    rejection_reason: Rejection | None = None
+    rejection_reason: Rejection | PlugReason | None = None
 
 
 class ReadAmount(Answer):

@@ -14,7 +14,10 @@ _HEADERS: Final = {
     "ce_id": {"type": "string", "description": "topic/partition/offset of the command: unique, the same for ever"},
     "ce_source": {"const": EVENT_SOURCE},
     "ce_type": {"type": "string"},
-    "ce_subject": {"type": "string", "description": "the allocation's id; also the record's key"},
+    "ce_subject": {
+        "type": "string",
+        "description": "the id of the allocation, connection or adjustment; also the record's key",
+    },
     "ce_time": {"type": "string", "format": "date-time"},
     "content-type": {"const": "application/json"},
     "journalhash": {"type": "string", "description": "hash of the journal row, hex"},
@@ -33,8 +36,9 @@ def document(version: str, topics: Topics) -> dict[str, Any]:
             "title": "Allocation events",
             "version": version,
             "description": (
-                "One event for each applied transition of an allocation or a deallocation, in order per allocation. "
-                "Consume with isolation.level=read_committed. `version` counts an allocation's transitions from 1."
+                "One event for each applied transition of an allocation, a deallocation or a connection, for each "
+                "booked adjustment, and for each refusal that rests on others than its subject; in order per subject. "
+                "Consume with isolation.level=read_committed. `version` counts a subject's transitions from 1."
             ),
         },
         "defaultContentType": "application/json",

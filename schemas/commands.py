@@ -1,14 +1,16 @@
 """Commands, as they travel on the commands topic. Imperative names; what is asked, never what came of it."""
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from schemas.fields import Currency, Digits, Instant, NonEmptyText, Text, Uuid
-from schemas.words import AfterFinal, Kind, Verb
+from schemas.fields import Currency, Digits, Instant, NonEmptyText, Sha256, SignedDigits, Text, Uuid
+from schemas.words import AdjustmentVerb, AfterFinal, ConnectionVerb, Kind, Subject, Verb
 
 COMMAND_SCHEMA_VERSION: Final = 1
+ENTRIES_MAX: Final = 100
+"""Of one adjustment."""
 
 
 class Wire(BaseModel):
@@ -36,17 +38,32 @@ class Command(Wire):
     `received_at` is the ingress's clock; a record appended after `deadline` changes nothing (decision 10).
     """
 
-    kind: ClassVar[Kind]
-    verb: ClassVar[Verb]
+    kind: ClassVar[Kind | Subject]
+    verb: ClassVar[Verb | ConnectionVerb | AdjustmentVerb]
 
     schema_version: Literal[1] = COMMAND_SCHEMA_VERSION
     command_id: Uuid
-    allocation_id: Uuid
     received_at: Instant
     deadline: Instant
 
+    @property
+    def subject_id(self) -> str:
+        """The id of what the command is about: the record's key."""
+        raise NotImplementedError
 
-class Reserve(Command):
+
+class AllocationCommand(Command):
+    kind: ClassVar[Kind]
+    verb: ClassVar[Verb]
+
+    allocation_id: Uuid
+
+    @property
+    def subject_id(self) -> str:
+        return self.allocation_id
+
+
+class Reserve(AllocationCommand):
     """Ask for a reservation. The first five fields, with the kind, are the content that a repeat must match."""
 
     verb = Verb.RESERVE
@@ -76,28 +93,113 @@ class ReserveDeallocation(Reserve):
     command: Literal["ReserveDeallocation"] = "ReserveDeallocation"
 
 
-class ClearAllocation(Command):
+class ClearAllocation(AllocationCommand):
     kind = Kind.ALLOCATION
     verb = Verb.CLEAR
     command: Literal["ClearAllocation"] = "ClearAllocation"
 
 
-class ClearDeallocation(Command):
+class ClearDeallocation(AllocationCommand):
     kind = Kind.DEALLOCATION
     verb = Verb.CLEAR
     command: Literal["ClearDeallocation"] = "ClearDeallocation"
 
 
-class ReleaseAllocation(Command):
-    kind = Kind.ALLOCATION
+class Release(AllocationCommand):
+    """`cause`: ours, when the platform gave the reservation up; absent when BitGo asked for it."""
+
     verb = Verb.RELEASE
+
+    cause: Literal["expiry"] | None = None
+
+
+class ReleaseAllocation(Release):
+    kind = Kind.ALLOCATION
     command: Literal["ReleaseAllocation"] = "ReleaseAllocation"
 
 
-class ReleaseDeallocation(Command):
+class ReleaseDeallocation(Release):
     kind = Kind.DEALLOCATION
-    verb = Verb.RELEASE
     command: Literal["ReleaseDeallocation"] = "ReleaseDeallocation"
+
+
+class IssuedToken(Wire):
+    """What the platform issued a connection token for, as the ingress found it by the token's hash."""
+
+    partners_connection_id: NonEmptyText
+    partners_client_id: NonEmptyText
+    expires_at: Instant
+
+
+class ConnectionCommand(Command):
+    kind = Subject.CONNECTION
+
+    connection_id: Uuid
+
+    @property
+    def subject_id(self) -> str:
+        return self.connection_id
+
+
+class ActivateConnection(ConnectionCommand):
+    """Connect a client at BitGo to an account of the platform (contract, section 6).
+
+    The token itself does not travel. `issued` is absent when nothing was issued under its hash, or it was revoked.
+    """
+
+    verb = ConnectionVerb.ACTIVATE
+    command: Literal["ActivateConnection"] = "ActivateConnection"
+
+    client_id: Uuid
+    client_wallet_id: NonEmptyText | None = None
+    partner_id: NonEmptyText | None = None
+    token_hash: Sha256
+    issued: IssuedToken | None = None
+
+
+class DeactivateConnection(ConnectionCommand):
+    verb = ConnectionVerb.DEACTIVATE
+    command: Literal["DeactivateConnection"] = "DeactivateConnection"
+
+    asked_by: NonEmptyText
+
+
+class ReactivateConnection(ConnectionCommand):
+    verb = ConnectionVerb.REACTIVATE
+    command: Literal["ReactivateConnection"] = "ReactivateConnection"
+
+    asked_by: NonEmptyText
+
+
+class Entry(Wire):
+    """A change of one balance, in base units; negative when the client lost it."""
+
+    currency: Currency
+    quantity: SignedDigits
+
+
+class AdjustBalance(Command):
+    """Move balances for trading (contract, section 9): all entries or none. Entries are sorted by currency."""
+
+    kind = Subject.ADJUSTMENT
+    verb = AdjustmentVerb.ADJUST
+    command: Literal["AdjustBalance"] = "AdjustBalance"
+
+    adjustment_id: Uuid
+    connection_id: Uuid
+    reason: NonEmptyText
+    entries: Annotated[tuple[Entry, ...], Field(min_length=1, max_length=ENTRIES_MAX)]
+
+    @property
+    def subject_id(self) -> str:
+        return self.adjustment_id
+
+    @model_validator(mode="after")
+    def _sorted(self) -> Self:
+        currencies = [entry.currency for entry in self.entries]
+        if currencies != sorted(set(currencies)):
+            raise ValueError("entries must be sorted by currency, each named once")
+        return self
 
 
 AnyCommand = Annotated[
@@ -106,7 +208,11 @@ AnyCommand = Annotated[
     | ClearAllocation
     | ClearDeallocation
     | ReleaseAllocation
-    | ReleaseDeallocation,
+    | ReleaseDeallocation
+    | ActivateConnection
+    | DeactivateConnection
+    | ReactivateConnection
+    | AdjustBalance,
     Field(discriminator="command"),
 ]
 
@@ -114,7 +220,7 @@ RESERVES: Final[dict[Kind, type[Reserve]]] = {
     command.kind: command for command in (ReserveAllocation, ReserveDeallocation)
 }
 
-FINISHES: Final[dict[tuple[Kind, Verb], type[Command]]] = {
+FINISHES: Final[dict[tuple[Kind, Verb], type[AllocationCommand]]] = {
     (command.kind, command.verb): command
     for command in (ClearAllocation, ClearDeallocation, ReleaseAllocation, ReleaseDeallocation)
 }

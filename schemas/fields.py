@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 TEXT_MAX_CHARACTERS: Final = 256
+CONNECTION_TOKEN_MAX_CHARACTERS: Final = 4096
 CURRENCY_MAX_CHARACTERS: Final = 64
 QUANTITY_MAX_DIGITS: Final = 78
 BODY_MAX_BYTES: Final = 64 * 1024
@@ -88,12 +89,29 @@ NonEmptyText = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": TEXT_MAX_CHARACTERS}),
 ]
 
+ConnectionToken = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=CONNECTION_TOKEN_MAX_CHARACTERS),
+    _Matches(r"^[\P{Cc}\n]*$", "must not contain control characters other than newlines"),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": CONNECTION_TOKEN_MAX_CHARACTERS}),
+]
+"""A one-time secret, or its ciphertext in two lines (contract, section 6)."""
+
 Currency = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=CURRENCY_MAX_CHARACTERS), AfterValidator(_currency)
 ]
 
 Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[1-9][0-9]{0,77}$")]
 """A quantity in base units as it travels between our own parts: plain digits, 1 to 10^78 - 1."""
+
+SignedDigits = Annotated[str, StringConstraints(strict=True, pattern=r"^-?[1-9][0-9]{0,77}$")]
+"""A change of a balance in base units: plain digits, with a minus when it becomes less; never 0."""
+
+PLUG_REASON: Final = r"^[a-z_]{1,64}$"
+PlugReason = Annotated[str, StringConstraints(strict=True, pattern=PLUG_REASON)]
+"""Why a platform's own policy rejects: a word that is none of ours (docs/policy.md)."""
+
+Sha256 = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
 
 Instant = Annotated[
     AwareDatetime,

@@ -1,13 +1,23 @@
-"""The HTTP bodies of the contract: what BitGo sends (section 2) and what it reads back (sections 2, 5 and 8)."""
+"""The bodies that BitGo sends: reserves (contract, section 2) and activations of connections (section 6)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from schemas.commands import Edition
-from schemas.fields import TEXT_MAX_CHARACTERS, Currency, NonEmptyText, Text, Uuid
+from schemas.fields import TEXT_MAX_CHARACTERS, ConnectionToken, Currency, NonEmptyText, Text, Uuid
 from schemas.quantity import read_quantity
 from schemas.strict_json import NumberLiteral
 from schemas.words import Kind
@@ -142,3 +152,55 @@ class ReserveDeallocationBody(ReserveBody):
 RESERVE_BODIES: Final[dict[Kind, type[ReserveBody]]] = {
     body.kind: body for body in (ReserveAllocationBody, ReserveDeallocationBody)
 }
+
+
+KEY_SCHEMA: Final = "token"
+"""The one of BitGo's key schemas that is documented for this call (contract, section 6)."""
+_OTHER_SCHEMAS_FIELDS: Final = ("apiKey", "apiSecret", "signature")
+
+
+class ActivateBody(Body):
+    """Connect a client at BitGo to the account of the platform that the token was given for."""
+
+    client_id: Uuid
+    client_wallet_id: SentText = None
+    connection_id: Uuid
+    connection_token: ConnectionToken = Field(repr=False)
+    partner_id_camel: SentText = Field(None, alias="partnerId")
+    partner_id_pascal: SentText = Field(None, alias="PartnerId")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_tokens(cls, document: Any) -> Any:
+        if isinstance(document, dict) and (schema := _key_schema(document)) != KEY_SCHEMA:
+            raise ValueError(
+                f"of BitGo's key schemas only `{KEY_SCHEMA}` is known for this call, with a connectionToken; this is "
+                f"{schema}"
+            )
+        return document
+
+    @model_validator(mode="after")
+    def _of_one_partner(self) -> Self:
+        names = {name for name in (self.partner_id_camel, self.partner_id_pascal) if name is not None}
+        if len(names) > 1:
+            raise ValueError("PartnerId differs from partnerId")
+        if not any(names):
+            raise ValueError("partnerId (or PartnerId) is missing or empty")
+        return self
+
+    @property
+    def partner_id(self) -> str:
+        """BitGo's id for the platform."""
+        return self.partner_id_camel or self.partner_id_pascal or ""
+
+
+def _key_schema(document: Mapping[str, Any]) -> str:
+    """The key schema that a body names, or whose fields it has."""
+    nested = document.get("connectionKey")
+    named = document.get("keySchema") or document.get("schema")
+    if isinstance(nested, dict):
+        named = named or nested.get("schema")
+    if named is not None and named != KEY_SCHEMA:
+        return "another" if not isinstance(named, str) or len(named) > TEXT_MAX_CHARACTERS else repr(named)
+    is_other = document.get("connectionToken") is None and any(name in document for name in _OTHER_SCHEMAS_FIELDS)
+    return "another" if is_other else KEY_SCHEMA

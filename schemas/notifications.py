@@ -16,13 +16,17 @@ CONTENT: Final = (
     *("partner_allocation_id", "partner_client_id", "edition"),
 )
 """Columns of an allocation that an answer needs besides its journal row."""
+CONNECTION_CONTENT: Final = ("client_id", "partners_client_id", "partners_connection_id")
+"""Columns of a connection that an answer needs."""
 _FRAME_BYTES: Final = len('{"next":{},"outcomes":[]}')
 _POSITION_BYTES: Final = len('"123456":1234567890123456789,')
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """`next_offset` by partition; journal rows by column names, each with the allocation's CONTENT as `content`."""
+    """`next_offset` by partition; journal rows by column names, each with those of its allocation or
+    connection as `content`.
+    """
 
     next_offsets: Mapping[int, int]
     outcomes: Sequence[Mapping[str, Any]]

@@ -29,6 +29,28 @@ def read_quantity(value: object) -> int:
     raise ValueError("must be a JSON integer or a string of digits")
 
 
+def read_change(value: object) -> int:
+    """A change of a balance: a quantity, or one behind a minus; never 0 (contract, section 9). Raises ValueError."""
+    if isinstance(value, NumberLiteral):
+        sign, magnitude = _split_sign(value.text)
+        return sign * _said_signed(NumberLiteral(magnitude))
+    if isinstance(value, str):
+        sign, magnitude = _split_sign(value)
+        return sign * _said_signed(magnitude)
+    return read_quantity(value)
+
+
+def _split_sign(text: str) -> tuple[int, str]:
+    return (-1, text[1:]) if text.startswith("-") else (1, text)
+
+
+def _said_signed(magnitude: object) -> int:
+    try:
+        return read_quantity(magnitude)
+    except ValueError as error:
+        raise ValueError(f"{error}, or the same with a minus") from None
+
+
 def _read_number(literal: str) -> int:
     if len(literal) > _LITERAL_MAX_CHARACTERS:
         raise ValueError(f"must be less than 10^{QUANTITY_MAX_DIGITS}")

@@ -59,8 +59,8 @@ class Position(NamedTuple):
         return cls(found[1], int(found[2]), int(found[3]))
 
 
-def key_of(allocation_id: str) -> bytes:
-    return allocation_id.encode("ascii")
+def key_of(subject_id: str) -> bytes:
+    return subject_id.encode("ascii")
 
 
 def encode_command(command: Command) -> bytes:
@@ -74,11 +74,11 @@ def decode_command(key: bytes | None, value: bytes | None, partition: int, parti
     NewerSchemaError when its schema version is above ours.
     """
     command = read_command(value)
-    if key != key_of(command.allocation_id):
-        raise ParkedError(ParkReason.KEY_IS_NOT_ITS_ID, f"the key of {command.allocation_id} is {key!r:.80}")
+    if key != key_of(command.subject_id):
+        raise ParkedError(ParkReason.KEY_IS_NOT_ITS_ID, f"the key of {command.subject_id} is {key!r:.80}")
     home = partition_of(key, partitions)
     if partition != home:
-        raise ParkedError(ParkReason.WRONG_PARTITION, f"{command.allocation_id} belongs on partition {home}")
+        raise ParkedError(ParkReason.WRONG_PARTITION, f"{command.subject_id} belongs on partition {home}")
     return command
 
 
@@ -150,14 +150,14 @@ def decode_event(value: bytes) -> tuple[Event, Facts]:
     return _EVENT.validate_python(document), facts
 
 
-def event_headers(event: dict[str, Any], position: Position, journal_hash: bytes) -> Headers:
+def event_headers(event: dict[str, Any], subject_id: str, position: Position, journal_hash: bytes) -> Headers:
     """CloudEvents 1.0, Kafka binding, binary mode: the attributes are headers, the data is the value."""
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", str(position).encode()),
         ("ce_source", EVENT_SOURCE.encode()),
         ("ce_type", f"allocations.{event['event']}".encode()),
-        ("ce_subject", event["allocationId"].encode()),
+        ("ce_subject", subject_id.encode()),
         ("ce_time", event["occurredAt"].encode()),
         ("content-type", b"application/json"),
         ("journalhash", journal_hash.hex().encode()),

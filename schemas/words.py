@@ -8,10 +8,27 @@ class Kind(StrEnum):
     DEALLOCATION = "deallocation"
 
 
+class Subject(StrEnum):
+    """What a command is about, if not an allocation or a deallocation."""
+
+    CONNECTION = "connection"
+    ADJUSTMENT = "adjustment"
+
+
 class Verb(StrEnum):
     RESERVE = "reserve"
     CLEAR = "clear"
     RELEASE = "release"
+
+
+class ConnectionVerb(StrEnum):
+    ACTIVATE = "activate"
+    DEACTIVATE = "deactivate"
+    REACTIVATE = "reactivate"
+
+
+class AdjustmentVerb(StrEnum):
+    ADJUST = "adjust"
 
 
 class Status(StrEnum):
@@ -19,6 +36,11 @@ class Status(StrEnum):
     REJECTED = "rejected"  # nothing → rejected; released → rejected when re-issued
     CLEARED = "cleared"  # reserved → cleared
     RELEASED = "released"  # reserved → released
+
+
+class ConnectionStatus(StrEnum):
+    ACTIVE = "active"  # nothing → active, by BitGo; inactive → active, by the platform
+    INACTIVE = "inactive"  # active → inactive, by the platform
 
 
 class AfterFinal(StrEnum):
@@ -38,7 +60,7 @@ class Outcome(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why a command changed nothing (contract, sections 3 and 8)."""
+    """Why a command changed nothing (contract, sections 3, 6, 8 and 9)."""
 
     EXPIRED = "expired"
     ID_IN_USE = "id_in_use"
@@ -47,13 +69,28 @@ class Refusal(StrEnum):
     ALREADY_REJECTED = "already_rejected"
     ALREADY_CLEARED = "already_cleared"
     ALREADY_RELEASED = "already_released"
+    INVALID_CONNECTION_TOKEN = "invalid_connection_token"  # noqa: S105 - a word, no token
+    ACCOUNT_CONNECTED = "account_connected"
+    ACCOUNT_NOT_EMPTY = "account_not_empty"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+
+
+class Scope(StrEnum):
+    """Whose reserves of a day a daily limit counts together."""
+
+    CLIENT = "client"
+    CONNECTION = "connection"
 
 
 class Rejection(StrEnum):
-    """Why policy turned a reserve down (contract, section 3)."""
+    """Why policy turned a reserve down (contract, section 3), or gave no verdict. A plug has words of its own."""
 
+    UNKNOWN_CONNECTION = "unknown_connection"
+    INACTIVE_CONNECTION = "inactive_connection"
+    CONNECTION_MISMATCH = "connection_mismatch"
     UNSUPPORTED_CURRENCY = "unsupported_currency"
     LIMIT_EXCEEDED = "limit_exceeded"
+    POLICY_FAILED = "policy_failed"
     INSUFFICIENT_BALANCE = "insufficient_balance"
 
 

@@ -31,10 +31,17 @@ PROCESSES = {"cli/test_up.py"} | {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its height, which follows from what it uses."""
+    """Mark each test with its height, which follows from what it uses; files that start processes come first.
+
+    Two workers take a file each until there are none: what is left at the end should be short.
+    """
+    files: dict[Path, int] = {}
     for item in items:
         if isinstance(item, pytest.Function):
-            item.add_marker(height_of(item.path.relative_to(TESTS).as_posix(), frozenset(item.fixturenames)))
+            height = height_of(item.path.relative_to(TESTS).as_posix(), frozenset(item.fixturenames))
+            item.add_marker(height)
+            files[item.path] = max(files.get(item.path, 0), HEIGHTS.index(height))
+    items.sort(key=lambda item: -files.get(item.path, 0))
 
 
 def height_of(path: str, fixtures: frozenset[str]) -> str:
@@ -48,6 +55,7 @@ def height_of(path: str, fixtures: frozenset[str]) -> str:
     return "system" if "servers" in fixtures else "unit"
 
 
+HEIGHTS = ("unit", "postgres", "system", "faults")
 SERVERS = {"java", "initdb", "postgres"}
 _without_servers: list[str] = []
 

@@ -85,7 +85,7 @@ async def _send(producer: AIOKafkaProducer, pairs: int) -> None:
     with progress(pairs, "filling the topic") as done:
         for number in range(pairs):
             for command in _pair(random.choice(accounts)):
-                key = key_of(command.allocation_id)
+                key = key_of(command.subject_id)
                 place = partition_of(key, PARTITIONS)
                 await producer.send(topic, encode_command(command), key=key, partition=place, headers=_headers())
             done(f"{number} pairs")

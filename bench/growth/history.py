@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from processor.domain.account import Account
-from processor.domain.batch import Batch, LoadedRows, Read, Record, Watermark
+from processor.domain.batch import Batch, Read, Record
 from processor.domain.journal import FIRST_HASH, JournalRow
 from processor.domain.policy import PolicySettings
+from processor.domain.rows import LoadedRows, Watermark
 from schemas.commands import Amount, ClearAllocation, Edition, ReserveAllocation
 from schemas.records import canonical_json
 from schemas.words import AfterFinal
@@ -26,14 +27,14 @@ QUANTITY: Final = 5
 BEGINNING: Final = datetime(2024, 1, 1, tzinfo=UTC)
 EDITION: Final = canonical_json(Edition().model_dump(by_alias=True)).decode()
 JOURNAL_COLUMNS: Final = (
-    "partition, offset, command_id, allocation_id, kind, verb, outcome, reason, status_before, version_before, "
+    "partition, offset, command_id, subject_id, kind, verb, outcome, reason, status_before, version_before, "
     "status_after, version_after, event, facts, recorded_at, traceparent, hash"
 )
 ALLOCATION_COLUMNS: Final = (
     "allocation_id, kind, status, version, currency, quantity, client_id, connection_id, partners_connection_id, "
     "partner_allocation_id, edition, partner_client_id, decided_by, created_at, updated_at"
 )
-LEDGER_COLUMNS: Final = "partition, offset, connection_id, currency, debit, credit, quantity"
+LEDGER_COLUMNS: Final = "partition, offset, connection_id, currency, sequence, debit, credit, quantity"
 
 _EXAMPLE: Final[dict[str, str]] = {
     "allocation": "aaaaaaaa-0000-4000-8000-000000000001",
@@ -122,7 +123,7 @@ _ALLOCATION_LINE: Final = (
     "%(allocation)s\tallocation\tcleared\t2\tBTC\t5\t%(client)s\t%(connection)s\taccount-1\t%(partner)s\t"
     f"{EDITION}\tclient-1\t%(first)s\t%(at)sZ\t%(at)sZ\n"
 )
-_LEDGER_LINE: Final = "%(partition)s\t%(cleared_offset)s\t%(connection)s\tBTC\tcustody\tavailable\t5\n"
+_LEDGER_LINE: Final = "%(partition)s\t%(cleared_offset)s\t%(connection)s\tBTC\t%(sequence)s\tcustody\tavailable\t5\n"
 
 
 def _uuid(text: str) -> str:

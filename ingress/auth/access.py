@@ -46,12 +46,16 @@ class Access:
         """The caller of a read: BitGo, or an operator who may read. Raises ProblemError 401 or 403."""
         if HEADER in request.headers or "Authorization" not in request.headers:
             return self.bitgo(request)
-        operator = find_operator(self._operators, request.headers["Authorization"])
+        return self.operator(request, Permission.READ)
+
+    def operator(self, request: web.Request, permission: Permission) -> Caller:
+        """The caller of the platform's own endpoints: an operator and nobody else. Raises ProblemError 401 or 403."""
+        operator = find_operator(self._operators, request.headers.get("Authorization"))
         if operator is None:
             raise _denied("operator_unknown")
-        if Permission.READ not in operator.permissions:
+        if permission not in operator.permissions:
             metrics.UNAUTHORIZED.labels("operator_lacks_permission").inc()
-            raise forbidden(Permission.READ)
+            raise forbidden(permission)
         return Caller(operator.name, None)
 
     async def claim(self, caller: Caller, deadline: float) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
 
+from schemas.fields import NonEmptyText
 from service.errors import OperatorError
 
 
@@ -17,7 +18,7 @@ class Permission(StrEnum):
 
 
 class OperatorToken(BaseModel):
-    name: str
+    name: NonEmptyText
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     permissions: frozenset[Permission]
 

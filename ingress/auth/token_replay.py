@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from ingress import metrics
 from ingress.auth.signatures import Token
+from ingress.postgres import connection_tokens
 from ingress.postgres.coalesce import Coalesced
 from ingress.postgres.database import Connection, Database
 from service.errors import UnavailableError
@@ -79,7 +80,7 @@ class TokenReplay:
         return claims
 
     async def prune_for_ever(self, health: Health) -> None:
-        """Delete claims whose tokens have expired for good.
+        """Delete claims whose tokens have expired for good, and connection tokens a day after they expired.
 
         A failure costs disk space and nothing else; it shows in /readyz, in the log and in a counter.
         """
@@ -88,8 +89,9 @@ class TokenReplay:
             await asyncio.sleep(delay)
             delay = PRUNE_EVERY_SECONDS
             try:
-                while await self._database.run(_prune) == PRUNE_MAX_ROWS:
-                    pass
+                for prune in (_prune, partial(connection_tokens.prune, limit=PRUNE_MAX_ROWS)):
+                    while await self._database.run(prune) == PRUNE_MAX_ROWS:
+                        pass
                 health.well(PRUNING)
             except UnavailableError as error:
                 delay = min(PRUNE_AGAIN_SECONDS, delay)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from schemas.words import Refusal
+from schemas.words import Kind, Refusal, Subject
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -19,6 +19,10 @@ REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.ALREADY_REJECTED: (409, "it was rejected"),
     Refusal.ALREADY_CLEARED: (409, "it was cleared"),
     Refusal.ALREADY_RELEASED: (409, "it was released"),
+    Refusal.INVALID_CONNECTION_TOKEN: (403, "the connection token is unknown, expired or used"),
+    Refusal.ACCOUNT_CONNECTED: (409, "the account is connected already"),
+    Refusal.ACCOUNT_NOT_EMPTY: (409, "the account holds assets"),
+    Refusal.INSUFFICIENT_BALANCE: (409, "a balance would fall below zero"),
 }
 """HTTP status and sentence of the machine's refusals. `expired` is not here: its caller gets 503 `unavailable`."""
 
@@ -36,8 +40,9 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
         self.fields = {name: value for name, value in fields.items() if value is not None}
 
-    def response(self) -> web.Response:
-        document = {
+    def document(self) -> dict[str, Any]:
+        """The problem document (RFC 9457)."""
+        return {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
@@ -46,8 +51,10 @@ class ProblemError(Exception):
             "error": self.detail,
             **self.fields,
         }
+
+    def response(self) -> web.Response:
         return web.json_response(
-            document, status=self.status, headers=self.headers, content_type="application/problem+json"
+            self.document(), status=self.status, headers=self.headers, content_type="application/problem+json"
         )
 
     def network_response(self) -> web.Response:
@@ -70,8 +77,9 @@ def forbidden(permission: str) -> ProblemError:
     return ProblemError(403, "forbidden", f"the token lacks the permission {permission}")
 
 
-def not_found() -> ProblemError:
-    return ProblemError(404, Refusal.NOT_FOUND, REFUSALS[Refusal.NOT_FOUND][1])
+def not_found(kind: Kind | Subject = Kind.ALLOCATION) -> ProblemError:
+    noun = kind if isinstance(kind, Subject) else Kind.ALLOCATION
+    return ProblemError(404, Refusal.NOT_FOUND, f"there is no such {noun}")
 
 
 def pruned(headers: Mapping[str, str]) -> ProblemError:

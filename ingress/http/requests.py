@@ -3,6 +3,8 @@
 import asyncio
 import random
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -11,9 +13,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ingress import metrics
 from ingress.http.problems import ProblemError, bad_request, overloaded
 from schemas import strict_json
-from schemas.fields import BODY_MAX_BYTES, Uuid
+from schemas.fields import Uuid
 from schemas.records import is_traceparent
-from schemas.words import Kind
+from schemas.words import Kind, Subject
 
 RECEIVE_SECONDS: Final = web.AppKey("receive_seconds", float)
 """How long a body may take to come."""
@@ -40,11 +42,23 @@ class Slots:
     def __exit__(self, *_: object) -> None:
         self._taken -= 1
 
+    @contextmanager
+    def several(self, wanted: int) -> Iterator[int]:
+        """Take further places, for a request that is many: as many as it wants, and at most half of those that are
+        free, so that it alone turns nobody away. Yields how many, which may be 0.
+        """
+        taken = min(wanted, (self._limit - self._taken) // 2)
+        self._taken += taken
+        try:
+            yield taken
+        finally:
+            self._taken -= taken
+
 
 async def read_body(request: web.Request, deadline: float) -> bytes:
-    """Raises ProblemError: 413 over 64 KiB, 408 if it does not arrive in time, 400 if it is cut off."""
-    if (request.content_length or 0) > BODY_MAX_BYTES:
-        raise _too_large()
+    """Raises ProblemError: 413 over the endpoint's limit, 408 if it does not arrive in time, 400 if it is cut off."""
+    if (request.content_length or 0) > request.client_max_size:
+        raise _too_large(request)
     seconds = min(request.app[RECEIVE_SECONDS], deadline - asyncio.get_running_loop().time())
     try:
         if request.content.is_eof():  # it came with the head, as nearly all do: nothing to wait for
@@ -52,24 +66,29 @@ async def read_body(request: web.Request, deadline: float) -> bytes:
         async with asyncio.timeout(seconds):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
+        raise _too_large(request) from None
     except (ConnectionError, web.RequestPayloadError):
         raise ProblemError(400, "incomplete", "the body broke off") from None
     except TimeoutError:
         raise ProblemError(408, "too_slow", f"the body did not come within {seconds:.1f} s") from None
 
 
-def _too_large() -> ProblemError:
-    return ProblemError(413, "too_large", f"the body is over {BODY_MAX_BYTES} bytes")
+def _too_large(request: web.Request) -> ProblemError:
+    return ProblemError(413, "too_large", f"the body is over {request.client_max_size} bytes")
 
 
-async def read_model(request: web.Request, model: type[M], deadline: float) -> M:
-    """The body as a model. Raises ProblemError: 400 with the fields that are wrong, 413, 415, 408."""
+async def read_json(request: web.Request, deadline: float) -> bytes:
+    """The body, if it says that it is JSON. Raises ProblemError: 413, 415, 408."""
     if not _JSON.fullmatch(request.content_type.lower()):
         raise ProblemError(415, "not_json", "the content type must be application/json")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise ProblemError(415, "compressed", "the body must not be compressed")
-    body = await read_body(request, deadline)
+    return await read_body(request, deadline)
+
+
+async def read_model(request: web.Request, model: type[M], deadline: float) -> M:
+    """The body as a model. Raises ProblemError: 400 with the fields that are wrong, 413, 415, 408."""
+    body = await read_json(request, deadline)
     try:
         return model.model_validate(strict_json.loads(body))
     except (strict_json.NotJsonError, ValidationError) as error:
@@ -87,7 +106,7 @@ def _field(error: Any) -> tuple[str, str]:
     return ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
 
 
-def path_id(request: web.Request, kind: Kind) -> str:
+def path_id(request: web.Request, kind: Kind | Subject) -> str:
     """The id in the path, in lower case. Raises ProblemError 400."""
     try:
         return _ID.validate_python(request.match_info["id"])

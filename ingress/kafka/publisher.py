@@ -116,8 +116,8 @@ class Publisher:
                 acknowledged: asyncio.Future[RecordMetadata] = await self._producer.send(
                     self._topic,
                     encode_command(command),
-                    key=key_of(command.allocation_id),
-                    partition=self.partition_of(command.allocation_id),
+                    key=key_of(command.subject_id),
+                    partition=self.partition_of(command.subject_id),
                     headers=[("traceparent", traceparent.encode())],
                 )
                 return acknowledged

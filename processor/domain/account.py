@@ -10,11 +10,12 @@ from schemas.words import Kind, Status
 
 
 class Book(StrEnum):
-    """The sides of a ledger row. `custody` is BitGo's side of it, outside the client's balance."""
+    """The sides of a ledger row. `custody` is BitGo's, `trading` the platform's: both outside the client's balance."""
 
     CUSTODY = "custody"
     AVAILABLE = "available"
     HELD = "held"
+    TRADING = "trading"
 
 
 AccountKey = tuple[str, str]
@@ -62,6 +63,13 @@ def movement_of(kind: Kind, status: Status, quantity: int) -> Movement | None:
     """The movement that a transition to `status` causes."""
     books = MOVEMENTS.get((kind, status))
     return Movement(*books, quantity) if books else None
+
+
+def adjustment_of(quantity: int) -> Movement:
+    """The movement of a signed change: what the client won comes from trading, what he lost goes there (section 9)."""
+    if quantity > 0:
+        return Movement(Book.TRADING, Book.AVAILABLE, quantity)
+    return Movement(Book.AVAILABLE, Book.TRADING, -quantity)
 
 
 def apply_decision(account: Account, movement: Movement | None) -> Account:

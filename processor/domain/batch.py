@@ -1,20 +1,62 @@
 """What a batch of records changes in the tables, computed in memory. Pure: the store loads before and commits after."""
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from processor.domain.account import READS_ACCOUNT, Account, AccountKey, Movement, apply_decision, movement_of
+from processor.domain import rows
+from processor.domain.account import (
+    READS_ACCOUNT,
+    Account,
+    AccountKey,
+    Movement,
+    adjustment_of,
+    apply_decision,
+    movement_of,
+)
+from processor.domain.adjustment import BOOKED, Adjustment, decide_adjustment, evolve_adjustment
+from processor.domain.connection import (
+    Connection,
+    Found,
+    PlatformAccount,
+    decide_connection,
+    evolve_connection,
+    evolve_platform_account,
+    holds_assets,
+    platform_account_of,
+)
 from processor.domain.journal import JournalRow, status_of, version_of
-from processor.domain.machine import Allocation, Applied, Decision, Refused, State, Tombstone, Verdict, decide, evolve
-from processor.domain.policy import APPROVED_UNASKED, Judge
-from schemas.commands import Command, Reserve
-from schemas.events import AccountFact, Event, Facts, Opened, PolicyFact
+from processor.domain.machine import (
+    Allocation,
+    Applied,
+    Decision,
+    Refused,
+    State,
+    Tombstone,
+    asks_policy,
+    decide,
+    evolve,
+)
+from processor.domain.policy import APPROVED_UNASKED, Judge, Judged, Known, Policy
+from processor.domain.rows import LoadedRows, Wanted, Watermark
+from processor.domain.usage import UsageKey, count, usage_fact
+from schemas.commands import ActivateConnection, AdjustBalance, AllocationCommand, Command, ConnectionCommand, Reserve
+from schemas.events import (
+    AccountFact,
+    AllocationEvent,
+    BalanceAdjusted,
+    ConnectionEvent,
+    ConnectionRefused,
+    Event,
+    Facts,
+    Opened,
+    PlatformAccountFact,
+    PolicyFact,
+)
 from schemas.records import Headers, ParkedError, decode_command, event_document, facts_document, traceparent_of
 from schemas.undecodable import Undecodable, content_of
-from schemas.words import Kind, Outcome, ParkReason, Verb
+from schemas.words import Outcome, ParkReason, Status
 
 
 class Record(NamedTuple):
@@ -54,72 +96,59 @@ def read(record: Record, partitions: int) -> Read:
         return Read(record, Parked(error.reason, str(error)))
 
 
-class Watermark(NamedTuple):
-    """A partition's next offset to apply, and the hash of the last journal row before it."""
+def wanted(reads: Iterable[Read], *, connections: bool = True, usages: Iterable[UsageKey] = ()) -> Wanted:
+    """The rows to load, as far as the records alone determine them; the connections of reserves only if asked.
 
-    next_offset: int
-    hash: bytes
-
-
-class LedgerRow(NamedTuple):
-    partition: int
-    offset: int
-    account: AccountKey
-    movement: Movement
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedRows:
-    """The rows that a batch needs, as they were at one instant. An id or an account without a row is missing."""
-
-    watermarks: Mapping[int, Watermark]
-    states: Mapping[str, State]
-    accounts: Mapping[AccountKey, Account]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The rows that records ask for.
-
-    `moved_ids` are the allocations whose accounts are wanted with them, `opened_ids` those that begin with a reserve.
+    `usages`: the sums to load besides, because a limit is configured for them, or an event names them.
     """
-
-    partitions: AbstractSet[int]
-    allocation_ids: AbstractSet[str]
-    opened_ids: AbstractSet[str]
-    moved_ids: AbstractSet[str]
-    accounts: AbstractSet[AccountKey]
-
-
-def wanted(reads: Iterable[Read]) -> Wanted:
-    """The rows to load, as far as the records alone determine them."""
     reads = list(reads)
-    commands = [each.content for each in reads if isinstance(each.content, Command)]
-    moved = {command.allocation_id for command in commands if _may_move(command)}
-    first = {command.allocation_id: command for command in reversed(commands)}
-    return Wanted(
-        partitions={each.record.partition for each in reads},
-        allocation_ids=first.keys(),
-        opened_ids={allocation_id for allocation_id, command in first.items() if isinstance(command, Reserve)},
-        moved_ids=moved,
-        accounts={
-            (each.connection_id, each.amount.currency)
-            for each in commands
-            if isinstance(each, Reserve) and each.allocation_id in moved
-        },
+    return rows.wanted(
+        {each.record.partition for each in reads},
+        (each.content for each in reads if isinstance(each.content, Command)),
+        connections=connections,
+        usages=usages,
     )
 
 
-def _may_move(command: Command) -> bool:
-    """Whether a command may read or move an account: all but the reserve and the release of an allocation."""
-    return command.kind is Kind.DEALLOCATION or command.verb is Verb.CLEAR
+def usages_of(reads: Iterable[Read], policy: Policy) -> set[UsageKey]:
+    """The sums of days that reserves may be measured against."""
+    return {
+        key
+        for record, content in reads
+        if isinstance(content, Reserve)
+        for key in policy.usage_keys(content, record.recorded_at)
+    }
+
+
+class LedgerRow(NamedTuple):
+    """`sequence`: the account's, after the decision that moved it."""
+
+    partition: int
+    offset: int
+    account: AccountKey
+    sequence: int
+    movement: Movement
+
+
+class _Decided(NamedTuple):
+    """What became of a command: the columns of its journal row that follow from the decision."""
+
+    outcome: Outcome
+    reason: str | None
+    status_before: str | None
+    version_before: int | None
+    status_after: str | None
+    version_after: int | None
+    event: Event | None
+    facts: Facts | None
 
 
 class Batch:
     """Decides records in order, each on the state that the previous one left.
 
-    Starts from the loaded rows. Afterwards `watermarks`, `states` and `accounts` hold the new values, and
-    `journal`, `ledger` and `dead_letters` are the rows to add.
+    Starts from the loaded rows. Afterwards `watermarks`, `states`, `accounts`, `adjustments`, `connections`,
+    `platform_accounts` and `usages` hold the new values, and `journal`, `ledger` and `dead_letters` are the rows to
+    add. `read_connections` are the connections on which decisions rested.
     """
 
     def __init__(self, loaded: LoadedRows, policy: Judge) -> None:
@@ -127,6 +156,11 @@ class Batch:
         self.watermarks = dict(loaded.watermarks)
         self.states = dict(loaded.states)
         self.accounts = dict(loaded.accounts)
+        self.adjustments = dict(loaded.adjustments)
+        self.connections = dict(loaded.connections)
+        self.platform_accounts = dict(loaded.platform_accounts)
+        self.usages = dict(loaded.usages)
+        self.read_connections: set[str] = set()
         self.journal: list[tuple[JournalRow, bytes]] = []
         self.ledger: list[LedgerRow] = []
         self.dead_letters: list[tuple[Record, Parked]] = []
@@ -154,56 +188,99 @@ class Batch:
         )
 
     def _apply(self, record: Record, command: Command) -> JournalRow:
-        before = self.states.get(command.allocation_id)
-        verdict = self._verdict(command)
-        decision = decide(before, command, verdict, record.recorded_at)
-        event, facts = None, None
-        if isinstance(decision, Applied):
-            event, facts = decision.event, self._evolve(record, before, decision.event, verdict)
-        elif isinstance(decision, Refused) and decision.leaves_tombstone:
-            self.states[command.allocation_id] = Tombstone(command.allocation_id, command.kind, record.recorded_at)
-        after = self.states.get(command.allocation_id)
+        decided = self._decide(record, command)
         return JournalRow(
             partition=record.partition,
             offset=record.offset,
             recorded_at=record.recorded_at,
-            outcome=decision.outcome,
+            outcome=decided.outcome,
             command_id=command.command_id,
-            allocation_id=command.allocation_id,
+            subject_id=command.subject_id,
             kind=command.kind,
             verb=command.verb,
-            reason=_reason(decision, after),
-            status_before=status_of(before),
-            version_before=version_of(before),
-            status_after=status_of(after),
-            version_after=version_of(after),
-            event=event_document(event) if event else None,
-            facts=facts_document(facts) if facts else None,
+            reason=decided.reason,
+            status_before=decided.status_before,
+            version_before=decided.version_before,
+            status_after=decided.status_after,
+            version_after=decided.version_after,
+            event=event_document(decided.event) if decided.event else None,
+            facts=facts_document(decided.facts) if decided.facts else None,
             traceparent=traceparent_of(record.headers),
         )
 
-    def _verdict(self, command: Command) -> Verdict:
-        if not isinstance(command, Reserve):
+    def _decide(self, record: Record, command: Command) -> _Decided:
+        if isinstance(command, AllocationCommand):
+            return self._decide_allocation(record, command)
+        if isinstance(command, AdjustBalance):
+            return self._decide_adjustment(record, command)
+        assert isinstance(command, ConnectionCommand), "every command is of a subject that is known"  # noqa: S101
+        return self._decide_connection(record, command)
+
+    def _decide_allocation(self, record: Record, command: AllocationCommand) -> _Decided:
+        before = self.states.get(command.allocation_id)
+        judged = self._judge(before, command, record.recorded_at)
+        decision = decide(before, command, judged.verdict, record.recorded_at)
+        event, facts = None, None
+        if isinstance(decision, Applied):
+            event, facts = decision.event, self._evolve(record, before, decision.event, judged)
+        elif isinstance(decision, Refused) and decision.leaves_tombstone:
+            self.states[command.allocation_id] = Tombstone(command.allocation_id, command.kind, record.recorded_at)
+        after = self.states.get(command.allocation_id)
+        return _Decided(
+            decision.outcome,
+            _reason(decision, after),
+            status_of(before),
+            version_of(before),
+            status_of(after),
+            version_of(after),
+            event,
+            facts,
+        )
+
+    def _judge(self, before: State, command: AllocationCommand, recorded_at: datetime) -> Judged:
+        if not isinstance(command, Reserve) or not asks_policy(before, command, recorded_at):
             return APPROVED_UNASKED
-        return self._policy.judge(command, self.accounts.get((command.connection_id, command.amount.currency)))
+        account = self.accounts.get((command.connection_id, command.amount.currency))
+        connection = self.connections.get(command.connection_id)
+        return self._policy.judge(command, Known(recorded_at, account, connection, self.usages))
 
-    def _evolve(self, record: Record, before: State, event: Event, verdict: Verdict) -> Facts:
-        """Apply the event to the allocation and its account; returns the facts of the decision."""
+    def _evolve(self, record: Record, before: State, event: AllocationEvent, judged: Judged) -> Facts:
+        """Apply the event to the allocation, its account and the sums of its day; returns the facts of the decision."""
         self.states[event.allocation_id] = evolve(before if isinstance(before, Allocation) else None, event)
-        policy = None
-        if isinstance(event, Opened) and verdict.result is not None:
-            policy = PolicyFact(verdict=verdict.result, reason=verdict.reason, settings_version=self._policy.version)
-        return Facts(policy=policy, account=self._move(record, event))
+        account = self._move(record, event)
+        if not isinstance(event, Opened):
+            return Facts(account=account)
+        verdict, policy = judged.verdict, None
+        if verdict.result is not None:
+            policy = PolicyFact(
+                verdict=verdict.result,
+                reason=verdict.reason,
+                settings_version=self._policy.version,
+                plug=judged.plug,
+            )
+        if verdict.connection_version is not None:
+            self.read_connections.add(event.connection_id)
+        quantity = int(event.amount.quantity) if event.status is Status.RESERVED else 0
+        self.usages |= {before.key: count(before, quantity) for before in judged.usages}
+        return Facts(
+            policy=policy,
+            account=account,
+            connection_version=verdict.connection_version,
+            usage=tuple(map(usage_fact, judged.usages)) or None,
+        )
 
-    def _move(self, record: Record, event: Event) -> AccountFact | None:
+    def _move(self, record: Record, event: AllocationEvent) -> AccountFact | None:
         if (event.kind, event.status) not in READS_ACCOUNT:
             return None
         key = event.connection_id, event.amount.currency
+        return self._decide_on(record, key, movement_of(event.kind, event.status, int(event.amount.quantity)))
+
+    def _decide_on(self, record: Record, key: AccountKey, movement: Movement | None) -> AccountFact:
+        """A decision that read an account and, with a movement, changes it; returns what it found."""
         before = self.accounts.get(key) or Account(*key)
-        movement = movement_of(event.kind, event.status, int(event.amount.quantity))
-        after = self.accounts[before.key] = apply_decision(before, movement)
+        after = self.accounts[key] = apply_decision(before, movement)
         if movement is not None:
-            self.ledger.append(LedgerRow(record.partition, record.offset, after.key, movement))
+            self.ledger.append(LedgerRow(record.partition, record.offset, key, after.sequence, movement))
         return AccountFact(
             connection_id=after.connection_id,
             currency=after.currency,
@@ -212,9 +289,81 @@ class Batch:
             held_before=str(before.held),
         )
 
+    def _decide_adjustment(self, record: Record, command: AdjustBalance) -> _Decided:
+        before = self.adjustments.get(command.adjustment_id)
+        keys = [(command.connection_id, entry.currency) for entry in command.entries]
+        accounts = [self.accounts.get(key) or Account(*key) for key in keys]
+        decision = decide_adjustment(before, command, accounts, record.recorded_at)
+        booked = isinstance(decision.event, BalanceAdjusted)
+        facts = None
+        if decision.event is not None:
+            movements = [adjustment_of(int(entry.quantity)) if booked else None for entry in command.entries]
+            found = tuple(self._decide_on(record, *each) for each in zip(keys, movements, strict=True))
+            facts = Facts(accounts=found)
+        if isinstance(decision.event, BalanceAdjusted):
+            self.adjustments[command.adjustment_id] = evolve_adjustment(decision.event)
+        had, has = _adjustment_now(before), _adjustment_now(self.adjustments.get(command.adjustment_id))
+        return _Decided(decision.outcome, decision.reason, *had, *has, decision.event, facts)
+
+    def _decide_connection(self, record: Record, command: ConnectionCommand) -> _Decided:
+        before = self.connections.get(command.connection_id)
+        found, holdings = self._find(before, command)
+        decision = decide_connection(before, command, found, record.recorded_at)
+        facts = None
+        if decision.event is not None and found is not None:
+            facts = self._evolve_connection(record, before, decision.event, found, holdings)
+        after = self.connections.get(command.connection_id)
+        return _Decided(
+            decision.outcome, decision.reason, *_connection_now(before), *_connection_now(after), decision.event, facts
+        )
+
+    def _find(self, state: Connection | None, command: ConnectionCommand) -> tuple[Found | None, list[Account]]:
+        """The platform account, and the balances on which an activation rests: those of all its connections."""
+        of = platform_account_of(state, command)
+        if of is None:
+            return None, []
+        account = self.platform_accounts.get(of) or PlatformAccount(of)
+        if state is not None or not isinstance(command, ActivateConnection):
+            return self._policy.found(Found(account, token_used=False, holds_assets=False), [])
+        known = [each for each in self.connections.values() if each.partners_connection_id == of]
+        ids = {command.connection_id, *(each.connection_id for each in known)}
+        holdings = [each for _, each in sorted(self.accounts.items()) if each.connection_id in ids]
+        used = any(each.token_hash == command.token_hash for each in self.connections.values())
+        return self._policy.found(Found(account, used, holds_assets(holdings)), holdings)
+
+    def _evolve_connection(
+        self,
+        record: Record,
+        before: Connection | None,
+        event: ConnectionEvent | ConnectionRefused,
+        found: Found,
+        holdings: list[Account],
+    ) -> Facts:
+        if isinstance(event, ConnectionEvent):
+            self.connections[event.connection_id] = evolve_connection(before, event)
+        after = evolve_platform_account(found.account, event)
+        self.platform_accounts[after.partners_connection_id] = after
+        return Facts(
+            accounts=tuple(self._decide_on(record, each.key, None) for each in holdings) or None,
+            platform_account=PlatformAccountFact(
+                partners_connection_id=after.partners_connection_id,
+                sequence=after.sequence,
+                connected_before=found.account.connected_by,
+                token_used_before=found.token_used,
+            ),
+        )
+
 
 def _reason(decision: Decision, after: State) -> str | None:
     """The refusal, or the rejection that the id now has."""
     if isinstance(decision, Refused):
         return decision.reason
     return after.rejection_reason if isinstance(after, Allocation) else None
+
+
+def _connection_now(state: Connection | None) -> tuple[str | None, int | None]:
+    return (state.status, state.version) if state else (None, None)
+
+
+def _adjustment_now(state: Adjustment | None) -> tuple[str | None, int | None]:
+    return (BOOKED, 1) if state else (None, None)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from processor.domain.machine import Allocation, State
 from schemas.fields import utc_milliseconds
 from schemas.records import canonical_json
-from schemas.words import Kind, Outcome, Verb
+from schemas.words import AdjustmentVerb, ConnectionVerb, Kind, Outcome, Subject, Verb
 
 FIRST_HASH: Final = bytes(32)
 TOMBSTONE: Final = "tombstone"
@@ -21,9 +21,9 @@ class JournalRow(NamedTuple):
     recorded_at: datetime
     outcome: Outcome
     command_id: str | None = None
-    allocation_id: str | None = None
-    kind: Kind | None = None
-    verb: Verb | None = None
+    subject_id: str | None = None
+    kind: Kind | Subject | None = None
+    verb: Verb | ConnectionVerb | AdjustmentVerb | None = None
     reason: str | None = None
     status_before: str | None = None
     version_before: int | None = None
@@ -39,7 +39,7 @@ class JournalRow(NamedTuple):
             "partition": self.partition,
             "offset": self.offset,
             "command_id": self.command_id,
-            "allocation_id": self.allocation_id,
+            "subject_id": self.subject_id,
             "kind": self.kind,
             "verb": self.verb,
             "outcome": self.outcome,

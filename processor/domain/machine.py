@@ -52,9 +52,9 @@ from typing import Final, Literal, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from schemas import events
-from schemas.commands import Amount, Command, Edition, Reserve
-from schemas.events import Event, Opened
-from schemas.words import AfterFinal, Kind, Outcome, Refusal, Rejection, Status, Verb
+from schemas.commands import AllocationCommand, Amount, Edition, Release, Reserve
+from schemas.events import AllocationEvent, Opened
+from schemas.words import AfterFinal, Kind, Outcome, Refusal, Status, Verb
 
 POLICY: Final = "policy"
 """A cell of the table: policy decides between reserved and rejected."""
@@ -125,11 +125,13 @@ class Allocation(NamedTuple):
     created_at: datetime
     updated_at: datetime
     extras: Extras = Extras()
-    rejection_reason: Rejection | None = None
+    rejection_reason: str | None = None
     policy_result: Literal["approved", "rejected"] | None = None
     decided_by: str = ""
     """The command id of the reserve that policy decided last."""
     reissued_at: datetime | None = None
+    release_cause: str | None = None
+    """Why the platform released it; None when BitGo did."""
 
 
 State = Allocation | Tombstone | None
@@ -137,10 +139,15 @@ State = Allocation | Tombstone | None
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What policy says of a reserve. `evaluated` is false when no rule applied to it."""
+    """What policy says of a reserve. `evaluated` is false when no rule applied to it.
 
-    reason: Rejection | None = None
+    `reason`: a `Rejection`, or the word of a platform's own policy.
+    `connection_version`: of the connection that it looked at, 0 when there was none; None when it looked at none.
+    """
+
+    reason: str | None = None
     evaluated: bool = False
+    connection_version: int | None = None
 
     @property
     def result(self) -> Literal["approved", "rejected"] | None:
@@ -151,7 +158,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    event: Event
+    event: AllocationEvent
     outcome: Literal[Outcome.APPLIED] = Outcome.APPLIED
 
 
@@ -172,7 +179,7 @@ Decision = Applied | Repeated | Refused
 _REPEATED: Final = Repeated()
 
 
-def decide(state: State, command: Command, verdict: Verdict, recorded_at: datetime) -> Decision:
+def decide(state: State, command: AllocationCommand, verdict: Verdict, recorded_at: datetime) -> Decision:
     """What `command`, appended to the log at `recorded_at`, does to `state`. `verdict` counts for reserves only."""
     if recorded_at > command.deadline:
         return Refused(Refusal.EXPIRED)
@@ -181,7 +188,19 @@ def decide(state: State, command: Command, verdict: Verdict, recorded_at: dateti
     return _finish(state, command, recorded_at)
 
 
+def asks_policy(state: State, command: AllocationCommand, recorded_at: datetime) -> bool:
+    """Whether `decide` rests on the verdict: nothing that comes before policy has an answer."""
+    return isinstance(command, Reserve) and recorded_at <= command.deadline and _unasked(state, command) is None
+
+
 def _reserve(state: State, command: Reserve, verdict: Verdict, recorded_at: datetime) -> Decision:
+    return _unasked(state, command) or Applied(
+        _opened(state if isinstance(state, Allocation) else None, command, verdict, recorded_at)
+    )
+
+
+def _unasked(state: State, command: Reserve) -> Decision | None:
+    """What a reserve gets without policy."""
     if state is not None and state.kind is not command.kind:
         return Refused(Refusal.ID_IN_USE)
     if isinstance(state, Tombstone):
@@ -192,7 +211,7 @@ def _reserve(state: State, command: Reserve, verdict: Verdict, recorded_at: date
     if state is not None and cell == POLICY and command.received_at <= state.updated_at:
         return Refused(Refusal.ALREADY_RELEASED)
     if cell == POLICY:
-        return Applied(_opened(state, command, verdict, recorded_at))
+        return None
     return Refused(cell) if isinstance(cell, Refusal) else _REPEATED
 
 
@@ -203,7 +222,7 @@ def reserve_cell(status: Status | None, after_final: AfterFinal) -> Cell:
     return TABLE[status][Verb.RESERVE]
 
 
-def _finish(state: State, command: Command, recorded_at: datetime) -> Decision:
+def _finish(state: State, command: AllocationCommand, recorded_at: datetime) -> Decision:
     if state is None:
         return Refused(Refusal.NOT_FOUND, leaves_tombstone=command.verb is Verb.RELEASE)
     if isinstance(state, Tombstone) or state.kind is not command.kind:
@@ -228,7 +247,7 @@ def _same_content(allocation: Allocation, command: Reserve) -> bool:
     )
 
 
-def _opened(state: Allocation | None, command: Reserve, verdict: Verdict, recorded_at: datetime) -> Event:
+def _opened(state: Allocation | None, command: Reserve, verdict: Verdict, recorded_at: datetime) -> AllocationEvent:
     """The event of a reserve that policy decided; a re-issue keeps the partner id, the edition and the extras."""
     status = Status.RESERVED if verdict.reason is None else Status.REJECTED
     rejected = {} if verdict.reason is None else {"rejection_reason": verdict.reason}
@@ -249,7 +268,7 @@ def _opened(state: Allocation | None, command: Reserve, verdict: Verdict, record
     )
 
 
-def _finished(state: Allocation, command: Command, status: Status, recorded_at: datetime) -> Event:
+def _finished(state: Allocation, command: AllocationCommand, status: Status, recorded_at: datetime) -> AllocationEvent:
     return _FINISHED[state.kind, status](
         allocation_id=state.allocation_id,
         version=state.version + 1,
@@ -260,6 +279,7 @@ def _finished(state: Allocation, command: Command, status: Status, recorded_at: 
         connection_id=state.connection_id,
         partners_connection_id=state.partners_connection_id,
         partner_allocation_id=state.partner_allocation_id,
+        **({"cause": command.cause} if isinstance(command, Release) and command.cause else {}),
     )
 
 
@@ -285,7 +305,7 @@ _OPENED: Final[Mapping[tuple[Kind, Status], type[Opened]]] = MappingProxyType(
     }
 )
 
-_FINISHED: Final[Mapping[tuple[Kind, Status], type[Event]]] = MappingProxyType(
+_FINISHED: Final[Mapping[tuple[Kind, Status], type[AllocationEvent]]] = MappingProxyType(
     {
         (event.kind, event.status): event
         for event in (
@@ -298,12 +318,13 @@ _FINISHED: Final[Mapping[tuple[Kind, Status], type[Event]]] = MappingProxyType(
 )
 
 
-def evolve(state: Allocation | None, event: Event) -> Allocation:
+def evolve(state: Allocation | None, event: AllocationEvent) -> Allocation:
     """The allocation after `event`. Events come from `decide`, or from the topic that it filled."""
     if isinstance(event, Opened):
         return _open(state, event)
     assert state is not None, "only an opening event starts a history"  # noqa: S101
-    return state._replace(status=event.status, version=event.version, updated_at=event.occurred_at)
+    cause = event.cause if isinstance(event, events.Released) else None
+    return state._replace(status=event.status, version=event.version, updated_at=event.occurred_at, release_cause=cause)
 
 
 def _open(state: Allocation | None, event: Opened) -> Allocation:

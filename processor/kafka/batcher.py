@@ -13,6 +13,7 @@ from processor import metrics
 from processor.apply import GapError
 from processor.domain.batch import Batch, Record
 from processor.kafka.halts import Halts
+from processor.plug.plug import PolicyWaitsError
 from service.failures import is_passing
 from service.health import Health
 from service.linger import AdaptiveLinger
@@ -57,6 +58,7 @@ class Batcher:
         self._room.set()
         self._linger = AdaptiveLinger(LINGER_SECONDS)
         self._stopping = False
+        self.waits_for_policy = False
         self._rewound: dict[int, int] = {}
         self._due: set[int] = set()
         self.halts = Halts(topic, health, self._try_again)
@@ -172,24 +174,31 @@ class Batcher:
             self.halts.add(records[0], failure)
 
     async def _apply_when_possible(self, records: list[Record]) -> None:
-        """Retry the same batch for as long as Postgres is unavailable or refuses it for a passing reason."""
+        """Retry the same batch for as long as Postgres is unavailable or refuses it for a passing reason, or the
+        platform's own policy gives no verdict and is to be waited for.
+        """
         delay = RETRY_FIRST_SECONDS
         while records and not self._stopping:
             try:
                 await self._apply(records, self._following(records))
             except Exception as error:
                 if not is_passing(error):
+                    self.waits_for_policy = False
                     raise
-                await self._wait_for_postgres(error, delay, len(records))
+                await self._wait(error, delay, len(records))
                 delay = min(delay * 2, RETRY_MAX_SECONDS)
             else:
                 self._health.well("postgres")
+                self._health.well("policy")
+                self.waits_for_policy = False
                 self._applied(records)
                 return
 
-    async def _wait_for_postgres(self, error: Exception, delay: float, records: int) -> None:
+    async def _wait(self, error: Exception, delay: float, records: int) -> None:
+        self.waits_for_policy = isinstance(error, PolicyWaitsError)
+        part, whom = ("policy", "policy") if self.waits_for_policy else ("postgres", "Postgres")
         words = f"{type(error).__name__}: {str(error).strip()}"
-        self._health.problem("postgres", f"the batch waits for Postgres: {words}")
+        self._health.problem(part, f"the batch waits for {whom}: {words}")
         _log.warning("batch_retrying", error=words, retry_seconds=delay, records=records)
         metrics.RETRIES.inc()
         await asyncio.sleep(delay)

@@ -114,7 +114,7 @@ class Watchdog:
             self._health.well("standby")
 
     def _check_stalled(self, lag: Mapping[int, int]) -> None:
-        if not any(lag.values()):
+        if not any(lag.values()) or self._batcher.waits_for_policy:
             self._moved_at = time.monotonic()
         still = time.monotonic() - self._moved_at
         if still > self._settings.stall_seconds:

@@ -7,6 +7,7 @@ from prometheus_client import Counter
 
 from processor.domain.batch import Batch
 from processor.domain.journal import JournalRow
+from processor.metrics import label_of
 from schemas.words import Outcome, Rejection
 from service.health import Health
 from service.postgres import KEYED, Connection, connect
@@ -52,7 +53,7 @@ class Rejections:
                 self._waiting.put_nowait(_shortfall(row))
             else:
                 cause = NOT_EXAMINED if row.reason == Rejection.INSUFFICIENT_BALANCE else ""
-                REJECTIONS.labels(row.kind, row.reason, cause).inc()
+                REJECTIONS.labels(row.kind, label_of(row.reason), cause).inc()
 
     async def examine(self, health: Health) -> None:
         """Find the causes, until cancelled. Raises psycopg.Error."""

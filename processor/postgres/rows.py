@@ -1,28 +1,33 @@
 """Conversion between decided batches and table rows, both ways. Pure."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime
 from typing import Any, Final
 
 from processor.domain.account import Account, AccountKey
-from processor.domain.batch import Batch, LedgerRow, Parked, Record, Watermark
+from processor.domain.adjustment import Adjustment
+from processor.domain.batch import Batch, LedgerRow, Parked, Record
+from processor.domain.connection import Connection, PlatformAccount
 from processor.domain.journal import TOMBSTONE, JournalRow
 from processor.domain.machine import Allocation, Extras, State, Tombstone
-from schemas.commands import Amount, Edition
+from processor.domain.rows import Watermark
+from processor.domain.usage import Usage, UsageKey
+from schemas.commands import Amount, Edition, Entry
 from schemas.records import header_name_bytes
-from schemas.words import Kind, Rejection, Status
+from schemas.words import ConnectionStatus, Kind, Scope, Status, Subject
 
 ALLOCATION_COLUMNS: Final = (
     *("allocation_id", "kind", "status", "version", "currency", "quantity", "client_id", "connection_id"),
     *("partners_connection_id", "partner_allocation_id", "edition", "created_at", "updated_at", "rejection_reason"),
-    *("policy_result", "decided_by", "reissued_at"),
+    *("policy_result", "decided_by", "reissued_at", "release_cause"),
     *Extras._fields,
 )
 
 
-def changes(batch: Batch) -> dict[str, list[Any]]:
-    """A batch as `commit_batch` takes it: new rows, changed rows, ids that must be absent."""
-    loaded = batch.loaded
+def changes(batch: Batch) -> dict[str, Any]:
+    """A batch as `commit_batch` takes it: new rows, changed rows, and what must be as it was."""
+    loaded, platform, usages = batch.loaded, _platform_changes(batch), _usage_changes(batch)
     return {
         "new_allocations": _new_allocations(loaded.states, batch.states),
         "changed_allocations": _changed_allocations(loaded.states, batch.states),
@@ -32,7 +37,50 @@ def changes(batch: Batch) -> dict[str, list[Any]]:
         "ledger": [ledger_row(row) for row in batch.ledger],
         "dead_letters": [_hexadecimal(dead_letter_row(record, parked)) for record, parked in batch.dead_letters],
         "watermarks": _changed_watermarks(loaded.watermarks, batch.watermarks),
-        "absent_ids": _absent_ids(batch),
+        "absent_ids": _absent_ids(batch, frozenset(Kind)),
+        **({"platform": platform} if any(platform.values()) else {}),
+        **({"usages": usages} if any(usages.values()) else {}),
+    }
+
+
+def _platform_changes(batch: Batch) -> dict[str, list[Any]]:
+    """As `save_platform` takes them."""
+    loaded = batch.loaded
+    return {
+        "new_adjustments": [
+            adjustment_row(each) for key, each in batch.adjustments.items() if key not in loaded.adjustments
+        ],
+        "new_connections": [
+            connection_row(each) for key, each in batch.connections.items() if key not in loaded.connections
+        ],
+        "changed_connections": [
+            connection_row(each) | {"version_before": loaded.connections[key].version}
+            for key, each in batch.connections.items()
+            if key in loaded.connections and each is not loaded.connections[key]
+        ],
+        "new_platform_accounts": [
+            each._asdict() for key, each in batch.platform_accounts.items() if key not in loaded.platform_accounts
+        ],
+        "changed_platform_accounts": [
+            each._asdict() | {"sequence_before": loaded.platform_accounts[key].sequence}
+            for key, each in sorted(batch.platform_accounts.items())
+            if key in loaded.platform_accounts and each is not loaded.platform_accounts[key]
+        ],
+        "read_connections": _read_connections(batch),
+        "absent_adjustments": _absent_ids(batch, {Subject.ADJUSTMENT}),
+    }
+
+
+def _usage_changes(batch: Batch) -> dict[str, list[Any]]:
+    """As `save_usages` takes them."""
+    loaded = batch.loaded
+    return {
+        "new_usages": [usage_row(each) for key, each in batch.usages.items() if key not in loaded.usages],
+        "changed_usages": [
+            usage_row(each) | {"sequence_before": loaded.usages[key].sequence}
+            for key, each in sorted(batch.usages.items())
+            if key in loaded.usages and each is not loaded.usages[key]
+        ],
     }
 
 
@@ -53,10 +101,11 @@ def state_of(row: Mapping[str, Any]) -> State:
         edition=Edition.model_validate(row["edition"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
-        rejection_reason=Rejection(row["rejection_reason"]) if row["rejection_reason"] else None,
+        rejection_reason=row["rejection_reason"],
         policy_result=row["policy_result"],
         decided_by=row["decided_by"],
         reissued_at=datetime.fromisoformat(row["reissued_at"]) if row["reissued_at"] else None,
+        release_cause=row["release_cause"],
         extras=Extras(*(row[name] for name in Extras._fields)),
     )
 
@@ -104,6 +153,7 @@ def allocation_row(state: Allocation | Tombstone) -> dict[str, Any]:
         "policy_result": state.policy_result,
         "decided_by": state.decided_by,
         "reissued_at": _iso(state.reissued_at),
+        "release_cause": state.release_cause,
         **state.extras._asdict(),
     }
 
@@ -139,6 +189,7 @@ def ledger_row(row: LedgerRow) -> dict[str, Any]:
         "offset": row.offset,
         "connection_id": row.account[0],
         "currency": row.account[1],
+        "sequence": row.sequence,
         "debit": row.movement.debit,
         "credit": row.movement.credit,
         "quantity": str(row.movement.quantity),
@@ -159,9 +210,81 @@ def _changed_watermarks(before: Mapping[int, Watermark], after: Mapping[int, Wat
     ]
 
 
-def _absent_ids(batch: Batch) -> list[str]:
+def _absent_ids(batch: Batch, kinds: AbstractSet[str]) -> list[str]:
     """Ids without a row before and after the batch: decisions rested on their absence."""
-    return sorted({row.allocation_id for row, _ in batch.journal if row.allocation_id and row.status_after is None})
+    return sorted(
+        {
+            row.subject_id
+            for row, _ in batch.journal
+            if row.subject_id and row.status_after is None and row.kind in kinds
+        }
+    )
+
+
+def _read_connections(batch: Batch) -> list[dict[str, Any]]:
+    """Connections that policy read and that the batch did not change; version 0 stands for none."""
+    before = batch.loaded.connections
+    return [
+        {"connection_id": key, "version": before[key].version if key in before else 0}
+        for key in sorted(batch.read_connections)
+        if batch.connections.get(key) is before.get(key)
+    ]
+
+
+def adjustment_row(adjustment: Adjustment) -> dict[str, Any]:
+    """`adjustment_of_row` reads it back."""
+    return adjustment._asdict() | {
+        "entries": [entry.model_dump() for entry in adjustment.entries],
+        "created_at": adjustment.created_at.isoformat(),
+    }
+
+
+def adjustment_of_row(row: Mapping[str, Any]) -> Adjustment:
+    return Adjustment(
+        **{
+            **row,
+            "entries": tuple(Entry.model_validate(entry) for entry in row["entries"]),
+            "created_at": datetime.fromisoformat(row["created_at"]),
+        }
+    )
+
+
+def connection_row(connection: Connection) -> dict[str, Any]:
+    """`connection_of_row` reads it back."""
+    return connection._asdict() | {
+        "created_at": connection.created_at.isoformat(),
+        "updated_at": connection.updated_at.isoformat(),
+    }
+
+
+def connection_of_row(row: Mapping[str, Any]) -> Connection:
+    return Connection(
+        **{
+            **row,
+            "status": ConnectionStatus(row["status"]),
+            "created_at": datetime.fromisoformat(row["created_at"]),
+            "updated_at": datetime.fromisoformat(row["updated_at"]),
+        }
+    )
+
+
+def platform_account_of_row(row: Mapping[str, Any]) -> PlatformAccount:
+    return PlatformAccount(**row)
+
+
+def usage_row(usage: Usage) -> dict[str, Any]:
+    return {
+        **usage.key._asdict(),
+        "day": usage.key.day.isoformat(),
+        "sequence": usage.sequence,
+        "total": str(usage.total),
+    }
+
+
+def usage_of_row(row: Sequence[Any]) -> Usage:
+    """Scope, id, kind, currency, day, sequence and total, as text where JSON has no type for it."""
+    scope, owner, kind, currency, day, sequence, total = row
+    return Usage(UsageKey(Scope(scope), owner, Kind(kind), currency, date.fromisoformat(day)), sequence, int(total))
 
 
 def dead_letter_row(record: Record, parked: Parked) -> dict[str, Any]:

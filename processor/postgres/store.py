@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from processor.domain.batch import Batch, LoadedRows, Read, Wanted, wanted
+from processor.domain.batch import Batch, Read, usages_of, wanted
+from processor.domain.policy import Connections, PolicySettings
+from processor.domain.rows import LoadedRows, Wanted
 from processor.postgres import tables
 from processor.postgres.row_cache import RowCache
 from processor.postgres.tables import OutdatedError
@@ -23,24 +25,30 @@ class Store:
     keeps a rebuild from starting.
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, policy: PolicySettings) -> None:
         self._settings = settings
+        self._policy = policy
         self._connection: Connection | None = None
         self._cache = RowCache()
 
     async def load(self, reads: Sequence[Read]) -> LoadedRows:
         """The rows that the records need. Raises UnavailableError and psycopg.Error."""
-        asked = wanted(reads)
+        asked = self._wanted(reads)
         return self._cache.tables(reads, asked) or await self._load(asked)
 
     def cached(self, reads: Sequence[Read]) -> LoadedRows | None:
         """The rows that the records need, if all are cached."""
-        return self._cache.tables(reads, wanted(reads))
+        return self._cache.tables(reads, self._wanted(reads))
+
+    def _wanted(self, reads: Sequence[Read]) -> Wanted:
+        registered = self._policy.connections is Connections.REGISTERED
+        return wanted(reads, connections=registered, usages=usages_of(reads, self._policy))
 
     async def _load(self, asked: Wanted) -> LoadedRows:
         async with self._connected() as connection:
             loaded = await tables.load(connection, asked)
         self._cache.check(loaded.watermarks)
+        self._cache.keep_absent(asked.connection_ids - loaded.connections.keys())
         return loaded
 
     async def load_journaled(self, positions: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:

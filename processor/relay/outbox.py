@@ -128,15 +128,21 @@ def longest_copy(topic_max_bytes: int) -> int:
 
 
 def event_record(
-    topics: Topics, partition: int, offset: int, document: dict[str, Any], facts: dict[str, Any] | None, digest: bytes
+    topics: Topics,
+    partition: int,
+    offset: int,
+    subject_id: str,
+    document: dict[str, Any],
+    facts: dict[str, Any] | None,
+    digest: bytes,
 ) -> dict[str, Any]:
     """The record that is published for a journal row."""
     return {
         "topic": topics.events,
         "partition": partition,
-        "key": key_of(document["allocationId"]),
+        "key": key_of(subject_id),
         "value": encode_event(document, facts or {}),
-        "headers": event_headers(document, Position(topics.commands, partition, offset), digest),
+        "headers": event_headers(document, subject_id, Position(topics.commands, partition, offset), digest),
     }
 
 

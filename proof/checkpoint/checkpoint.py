@@ -17,7 +17,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 
 from processor.relay.outbox import Outbox, dead_letters_of, events_of
-from proof.checkpoint.file import BlockKind, Checkpoint, CheckpointWriter, Mark, writing
+from proof.checkpoint.file import SUBJECT_BLOCKS, BlockKind, Checkpoint, CheckpointWriter, Mark, writing
 from proof.log.log_identity import known_log
 from proof.log.progress import Progress
 from proof.log.snapshot import Snapshot, snapshot
@@ -152,10 +152,15 @@ async def _write(tables: Snapshot, checkpoint: Checkpoint, writer: CheckpointWri
 
 
 async def _states(tables: Snapshot) -> AsyncIterator[tuple[BlockKind, list[Any]]]:
-    async for _, row in tables.allocations():
-        yield BlockKind.ALLOCATIONS, [_iso(each) if isinstance(each, datetime) else each for each in row]
+    for part, table in SUBJECT_BLOCKS.items():
+        async for _, row in tables.subjects(table.name):
+            yield part, [_iso(each) if isinstance(each, datetime) else each for each in row]
     async for _, row in tables.accounts():
         yield BlockKind.ACCOUNTS, list(row)
+    async for _, row in tables.platform_accounts():
+        yield BlockKind.PLATFORM_ACCOUNTS, list(row)
+    async for _, row in tables.usages():
+        yield BlockKind.USAGES, list(row)
 
 
 async def _kept(tables: Snapshot, partition: int, offset: int) -> dict[str, Any]:

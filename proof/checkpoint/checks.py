@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from processor.domain.batch import Watermark
 from processor.domain.journal import FIRST_HASH
+from processor.domain.rows import Watermark
 from proof.checkpoint.file import Checkpoint, Mark, check_whole
 from proof.log.progress import Progress
 from proof.log.snapshot import pruned

@@ -1,8 +1,9 @@
 """The checkpoint file, version 1: all that follows from a log up to one position of each partition (record 0012).
 
 The blocks are those of `replay/blocks.py`, behind "ALLOCCHK" and one byte, 1. One H with a JSON object, the
-`Checkpoint`; then A's with allocations, C's with accounts and K's with journal rows that are kept, a JSON document on
-each line, about 1 MiB each; then one E with a JSON object that says how many lines there were.
+`Checkpoint`; then A's with allocations, N's with connections, J's with adjustments, C's with accounts, P's with the
+platform's accounts, U's with the sums of days and K's with journal rows that are kept, a JSON document on each line,
+about 1 MiB each; then one E with a JSON object that says how many lines there were.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt
 
 from processor.domain.journal import FIRST_HASH
 from proof.log.progress import Progress
+from proof.log.subject_tables import ADJUSTMENTS, ALLOCATIONS, CONNECTIONS
 from replay.blocks import BLOCK_BYTES, BlockReader, BlockWriter, DamagedError, whole_file
 from service.errors import OperatorError
 
@@ -32,7 +34,18 @@ class BlockKind(Enum):
 
     ALLOCATIONS = b"A"
     ACCOUNTS = b"C"
+    CONNECTIONS = b"N"
+    PLATFORM_ACCOUNTS = b"P"
+    ADJUSTMENTS = b"J"
+    USAGES = b"U"
     KEPT = b"K"
+
+
+SUBJECT_BLOCKS: Final = {
+    BlockKind.ALLOCATIONS: ALLOCATIONS,
+    BlockKind.CONNECTIONS: CONNECTIONS,
+    BlockKind.ADJUSTMENTS: ADJUSTMENTS,
+}
 
 
 class Mark(BaseModel):
@@ -56,7 +69,7 @@ class Mark(BaseModel):
 
 
 class Checkpoint(BaseModel):
-    """Which log, how far, and when; `states`: how many allocations and accounts there are."""
+    """Which log, how far, and when; `states`: how many rows there are that are no history."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

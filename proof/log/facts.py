@@ -30,4 +30,7 @@ def _facts(document: Any) -> Facts | None:
         facts = Facts.model_validate(document)
     except ValueError:
         return None
-    return None if facts.account and facts.account.sequence > SEQUENCE_MAX else facts
+    taken = [*(each.sequence for each in facts.all_accounts), *(each.sequence for each in facts.usage or ())]
+    if facts.platform_account is not None:
+        taken.append(facts.platform_account.sequence)
+    return None if max(taken, default=0) > SEQUENCE_MAX else facts

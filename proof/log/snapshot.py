@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from processor.domain.batch import Watermark
 from processor.domain.journal import JournalRow
+from processor.domain.rows import Watermark
 from service.postgres import Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
@@ -26,7 +26,7 @@ PATIENT: Final = {
 ROWS_AT_ONCE: Final = 2000
 
 _SQL: Final = statements("proof.log")
-_LEDGER: Final = ("offset", "connection_id", "currency", "debit", "credit", "quantity")
+_LEDGER: Final = ("offset", "connection_id", "currency", "sequence", "debit", "credit", "quantity")
 _DEAD_LETTER: Final = ("offset", "reason", "key", "value", "header_names", "header_values", "recorded_at")
 
 
@@ -78,19 +78,34 @@ class Snapshot:
         async for row in self._stream("rows_outside", asked):
             yield row[0], row[1], row[2]
 
-    async def allocations(self) -> AsyncIterator[tuple[str, Sequence[Any]]]:
-        async for row in self._stream("allocation_rows"):
+    async def subjects(self, table: str) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+        """Id and columns of the rows of a table that has one for each id, in the order of ids."""
+        async for row in self._stream(f"{table}_rows"):
+            yield row[0], row
+
+    async def platform_accounts(self) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+        async for row in self._stream("platform_account_rows"):
             yield row[0], row
 
     async def accounts(self) -> AsyncIterator[tuple[tuple[str, str], Sequence[Any]]]:
         async for row in self._stream("account_rows"):
             yield (row[0], row[1]), row
 
+    async def usages(self) -> AsyncIterator[tuple[tuple[str, ...], Sequence[Any]]]:
+        async for row in self._stream("usage_rows"):
+            yield tuple(row[:5]), row
+
     async def balances(self, firsts: Mapping[int, int]) -> AsyncIterator[tuple[tuple[str, str], Sequence[Any]]]:
         """Available and held of each account, and the sums of its ledger rows from an offset of each partition on."""
         asked = {"partitions": list(firsts), "firsts": list(firsts.values())}
         async for row in self._stream("account_balances", asked):
             yield (row[0], row[1]), row[2:]
+
+    async def untraded(self, firsts: Mapping[int, int]) -> AsyncIterator[Sequence[str]]:
+        """Connection and currency where the ledger's trading is not what the adjustments say; the sums of both."""
+        asked = {"partitions": list(firsts), "firsts": list(firsts.values())}
+        async for row in self._stream("trading_sums", asked):
+            yield row
 
     async def open_dead_letters(self) -> AsyncIterator[tuple[int, int]]:
         async for row in self._stream("open_dead_letters"):
@@ -102,7 +117,7 @@ class Snapshot:
         return {partition: (event, letter) async for partition, event, letter in cursor}
 
     async def count_states(self) -> int:
-        """How many allocations and accounts there are."""
+        """How many rows there are of what is not history: allocations, accounts, connections, adjustments."""
         row = await (await self._connection.execute(_SQL["count_states"])).fetchone()
         return int(row[0]) if row else 0
 

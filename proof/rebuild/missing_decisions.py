@@ -2,24 +2,35 @@
 
 A relay that has much to catch up publishes its partitions in parts, so that of an account whose allocations are on
 several partitions, decision 7 may be missing where decision 8 is there. What 8 found is known, so the command that 7
-was is put back between 6 and 8, and not behind the last.
+was is put back between 6 and 8, and not behind the last. A command that touches several accounts, or one of the
+platform, or the sums of a day, is put back where it fits in all of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations, groupby, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from processor.domain.account import Account, AccountKey, Book, Movement, apply_decision
-from processor.domain.batch import Batch, LoadedRows, Read
+from processor.domain.batch import Batch, Read
+from processor.domain.connection import PlatformAccount, platform_account_of
 from processor.domain.machine import Allocation
-from processor.domain.policy import Judge
+from processor.domain.policy import Policy
+from processor.domain.rows import LoadedRows
+from processor.domain.usage import Usage, UsageKey, count
+from processor.postgres.rows import usage_of_row
 from proof.checkpoint.file import BlockKind, reading
 from proof.log.progress import Progress
-from schemas.commands import Command, Reserve
+from schemas.commands import ActivateConnection, AdjustBalance, AllocationCommand, Command, ConnectionCommand, Reserve
 from service.postgres import Connection
 from service.sql import statements
+
+TRIES_MAX: Final = 64
+"""Of one command, in how many combinations of gaps it is tried: all of those of six accounts."""
+
+Key: TypeAlias = AccountKey | str | UsageKey
+"""Of an account, of one of the platform, or of a day's sum."""
 
 _SQL: Final = statements("proof.log")
 
@@ -31,80 +42,119 @@ class Gap:
     Of the partitions that are `ahead`, later decisions are known, so that none of theirs is missing here.
     """
 
-    account: Account
-    then: Account
+    account: Account | PlatformAccount | Usage
+    then: Account | PlatformAccount | Usage
     ahead: frozenset[int] = frozenset()
 
 
 class Gaps:
     """The gaps of all accounts, filled in the order in which commands come that fit."""
 
-    def __init__(self, gaps: dict[AccountKey, list[Gap]], judge: Judge) -> None:
-        self._gaps = gaps
-        self._judge = judge
+    def __init__(self, gaps: Mapping[Any, list[Gap]], policy: Policy) -> None:
+        self._gaps: dict[Key, list[Gap]] = dict(gaps)
+        self._policy = policy
 
     def add(self, batch: Batch, each: Read) -> None:
-        """Decide one record; in a gap of its account when it fits there."""
-        key = _account_key(batch, each.content) if isinstance(each.content, Command) else None
-        gap = self._first(key, each.record.partition) if key else None
-        if key is None or gap is None or not self._fits(batch, each, gap):
-            batch.add(each)
-            return
-        last = batch.accounts.get(key)
-        batch.accounts[key] = gap.account
+        """Decide one record; in gaps of its accounts where it fits there."""
+        gaps = self._fitting(batch, each)
+        latest = {key: _accounts(batch, key).get(key) for key in gaps}
+        for key, gap in gaps.items():
+            _accounts(batch, key)[key] = gap.account
         batch.add(each)
-        gap.account = batch.accounts.pop(key)
-        if last is not None:
-            batch.accounts[key] = last
-        if gap.account == gap.then:
-            self._gaps[key].remove(gap)
+        for key, gap in gaps.items():
+            gap.account = _accounts(batch, key).pop(key)
+            if (last := latest[key]) is not None:
+                _accounts(batch, key)[key] = last
+            if gap.account == gap.then:
+                self._gaps[key].remove(gap)
 
-    def _first(self, key: AccountKey, partition: int) -> Gap | None:
+    def _fitting(self, batch: Batch, each: Read) -> dict[Key, Gap]:
+        """The gaps in which a command fits, as many as possible: its place on the other accounts is the last."""
+        if not self._gaps or not isinstance(each.content, Command):
+            return {}
+        keys = _keys(batch, each.content)
+        if isinstance(each.content, Reserve):
+            keys |= set(self._policy.usage_keys(each.content, each.record.recorded_at))
+        firsts = {key: self._first(key, each.record.partition) for key in sorted(keys, key=str)}
+        found = [(key, gap) for key, gap in firsts.items() if gap is not None]
+        sizes = range(len(found), 0, -1)
+        tries = (dict(chosen) for size in sizes for chosen in combinations(found, size))
+        return next((gaps for gaps in islice(tries, TRIES_MAX) if self._fits(batch, each, gaps)), {})
+
+    def _first(self, key: Key, partition: int) -> Gap | None:
         """The first gap in which a decision of the partition can be missing."""
         return next((gap for gap in self._gaps.get(key, ()) if partition not in gap.ahead), None)
 
-    def _fits(self, batch: Batch, each: Read, gap: Gap) -> bool:
+    def _fits(self, batch: Batch, each: Read, gaps: Mapping[Key, Gap]) -> bool:
         """Whether a gap's last decision leaves what the one after it found; others may be in any order."""
-        trial = Batch(LoadedRows(batch.watermarks, batch.states, {gap.account.key: gap.account}), self._judge)
+        trial = Batch(
+            LoadedRows(
+                batch.watermarks,
+                batch.states,
+                batch.accounts,
+                batch.adjustments,
+                batch.connections,
+                batch.platform_accounts,
+                batch.usages,
+            ),
+            self._policy,
+        )
+        for key, gap in gaps.items():
+            _accounts(trial, key)[key] = gap.account
         try:
             trial.add(each)
         except ArithmeticError:
             return False
-        after = trial.accounts[gap.account.key]
-        return after.sequence < gap.then.sequence or after == gap.then
+        after = {key: _accounts(trial, key)[key] for key in gaps}
+        return all(after[key].sequence < gap.then.sequence or after[key] == gap.then for key, gap in gaps.items())
 
     def unfilled(self) -> Iterator[str]:
         for key, gaps in self._gaps.items():
+            name = _name(key)
             for gap in gaps:
                 yield (
-                    f"account {'/'.join(key)}: decisions {gap.account.sequence + 1} to {gap.then.sequence} are in no "
-                    f"event, and no command that was decided anew leads from {_balances(gap.account)} to the "
-                    f"{_balances(gap.then)} that the next one found"
+                    f"{name}: decisions {gap.account.sequence + 1} to {gap.then.sequence} are in no event, and no "
+                    f"command that was decided anew leads from {_words(gap.account)} to the {_words(gap.then)} that "
+                    "the next one found"
                 )
 
 
-async def load_gaps(connection: Connection, judge: Judge, file: Path | None, progress: Progress) -> Gaps:
+async def load_gaps(connection: Connection, policy: Policy, file: Path | None, progress: Progress) -> Gaps:
     """As the journal has them, behind the accounts of a checkpoint's file."""
-    gaps: dict[AccountKey, list[Gap]] = {}
+    gaps: dict[Key, list[Gap]] = {}
     await _load_accounts(connection, file, progress)
     async with connection.transaction(), connection.cursor("gaps") as cursor:
         await cursor.execute(_SQL["decisions_around_gaps"])
         rows = [row async for row in cursor]
     for key, own in groupby(rows, lambda row: (row[0], row[1])):
         gaps[key] = list(_gaps(key, own))
-    return Gaps(gaps, judge)
+    rows = await (await connection.execute(_SQL["platform_decisions_around_gaps"])).fetchall()
+    for account, own in groupby(rows, lambda row: row[0]):
+        gaps[account] = list(_platform_gaps(account, own))
+    rows = await (await connection.execute(_SQL["usage_decisions_around_gaps"])).fetchall()
+    for _, own in groupby(rows, lambda row: row[:5]):
+        found = list(own)
+        gaps[usage_of_row(found[0][:5] + found[0][-2:]).key] = list(_usage_gaps(found))
+    return Gaps(gaps, policy)
 
 
 async def _load_accounts(connection: Connection, file: Path | None, progress: Progress) -> None:
-    """Into a table of this connection's own."""
+    """Into tables of this connection's own."""
     await connection.execute(_SQL["account_before"])
+    await connection.execute(_SQL["platform_account_before"])
+    await connection.execute(_SQL["usage_before"])
     if file is None:
         return
-    async with connection.cursor().copy(_SQL["copy_account_before"]) as copy:
-        with reading(file, progress) as checkpoint:
-            for part, rows in checkpoint:
-                for row in rows if part is BlockKind.ACCOUNTS else ():
-                    await copy.write_row(row)
+    for part, statement in (
+        (BlockKind.ACCOUNTS, "copy_account_before"),
+        (BlockKind.PLATFORM_ACCOUNTS, "copy_platform_account_before"),
+        (BlockKind.USAGES, "copy_usage_before"),
+    ):
+        async with connection.cursor().copy(_SQL[statement]) as copy:
+            with reading(file, progress) as checkpoint:
+                for found, rows in checkpoint:
+                    for row in rows if found is part else ():
+                        await copy.write_row(row)
 
 
 def _gaps(key: AccountKey, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
@@ -115,17 +165,75 @@ def _gaps(key: AccountKey, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
     for _, _, _, sequence, available, held, debit, credit, quantity, *_ in rows:
         found = Account(*key, sequence - 1, int(available), int(held))
         if found.sequence > account.sequence:
-            ahead = frozenset(each for each, known in latest.items() if known > found.sequence)
-            yield Gap(account, found, ahead)
+            yield Gap(account, found, _ahead(latest, found.sequence))
         account = apply_decision(found, Movement(Book(debit), Book(credit), int(quantity)) if debit else None)
 
 
-def _account_key(batch: Batch, command: Command) -> AccountKey | None:
+def _platform_gaps(key: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
+    rows = list(rows)
+    latest = {partition: sequence for _, partition, sequence, *_ in rows}
+    account = PlatformAccount(key, *rows[0][-2:])
+    for _, _, sequence, before, after, *_ in rows:
+        found = PlatformAccount(key, sequence - 1, before)
+        if found.sequence > account.sequence:
+            yield Gap(account, found, _ahead(latest, found.sequence))
+        account = PlatformAccount(key, sequence, after)
+
+
+def _usage_gaps(rows: list[tuple[Any, ...]]) -> Iterator[Gap]:
+    latest = {row[5]: row[6] for row in rows}
+    usage = usage_of_row(rows[0][:5] + rows[0][-2:])
+    for *key, _, sequence, before, quantity, _, _ in rows:
+        found = usage_of_row((*key, sequence - 1, before))
+        if found.sequence > usage.sequence:
+            yield Gap(usage, found, _ahead(latest, found.sequence))
+        usage = count(found, int(quantity))
+
+
+def _ahead(latest: Mapping[int, int], sequence: int) -> frozenset[int]:
+    return frozenset(partition for partition, known in latest.items() if known > sequence)
+
+
+def _accounts(batch: Batch, key: Key) -> dict[Any, Any]:
+    """Those of the batch among which `key` is."""
+    if isinstance(key, UsageKey):
+        return batch.usages
+    return batch.platform_accounts if isinstance(key, str) else batch.accounts
+
+
+def _keys(batch: Batch, command: Command) -> set[Key]:
+    """Of all accounts that a decision may read or move."""
+    if isinstance(command, AdjustBalance):
+        return {(command.connection_id, entry.currency) for entry in command.entries}
+    if isinstance(command, ConnectionCommand):
+        return _keys_of_connection(batch, command)
+    assert isinstance(command, AllocationCommand), "every command is of a subject that is known"  # noqa: S101
     state = batch.states.get(command.allocation_id)
     if isinstance(state, Allocation):
-        return state.connection_id, state.amount.currency
-    return (command.connection_id, command.amount.currency) if isinstance(command, Reserve) else None
+        return {(state.connection_id, state.amount.currency)}
+    return {(command.connection_id, command.amount.currency)} if isinstance(command, Reserve) else set()
 
 
-def _balances(account: Account) -> str:
-    return f"{account.available} available and {account.held} held"
+def _keys_of_connection(batch: Batch, command: ConnectionCommand) -> set[Key]:
+    state = batch.connections.get(command.connection_id)
+    account = platform_account_of(state, command)
+    if account is None:
+        return set()
+    if state is not None or not isinstance(command, ActivateConnection):
+        return {account}
+    known = {key for key, each in batch.connections.items() if each.partners_connection_id == account}
+    return {account, *(key for key in batch.accounts if key[0] in known | {command.connection_id})}
+
+
+def _name(key: Key) -> str:
+    if isinstance(key, UsageKey):
+        return f"daily_usage {'/'.join(map(str, key))}"
+    return f"platform_account {key}" if isinstance(key, str) else f"account {'/'.join(key)}"
+
+
+def _words(found: Account | PlatformAccount | Usage) -> str:
+    if isinstance(found, Usage):
+        return f"{found.total} reserved"
+    if isinstance(found, PlatformAccount):
+        return f"connection {found.connected_by}" if found.connected_by else "no connection"
+    return f"{found.available} available and {found.held} held"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from processor.postgres.tables import take_tables
 from proof.checkpoint.checks import PRUNED, check_heads, check_not_pruned, check_tables
 from proof.checkpoint.file import Checkpoint
@@ -84,6 +86,7 @@ async def begin(
             await restore(settings, file, consumers, progress)
         else:
             await _begin_with_nothing(connection, log)
+        await connection.execute(_SQL["free_accounts"])
         return
     if checkpoint:
         check_tables(checkpoint, await watermarks(connection), await pruned(connection))
@@ -92,6 +95,7 @@ async def begin(
         await check_not_pruned(connection)
     await check_positions(settings, connection, consumers, log, may_be_older=True)
     await connection.execute(_SQL["forget_identity"])
+    await connection.execute(_SQL["free_accounts"])
 
 
 async def _begin_with_nothing(connection: Connection, log: Bounds) -> None:
@@ -102,7 +106,14 @@ async def _begin_with_nothing(connection: Connection, log: Bounds) -> None:
 
 
 async def end(connection: Connection, identity: LogIdentity) -> None:
-    """Now it is whole."""
+    """Now it is whole. Raises OperatorError when two connections are active on one account of the platform."""
+    try:
+        await connection.execute(_SQL["bind_accounts"])
+    except psycopg.errors.UniqueViolation as error:
+        raise OperatorError(
+            f"two connections are active on one account of the platform ({error.diag.message_detail}): what was never "
+            "published can not be put back as it was. Run this on an empty database, when all is published"
+        ) from error
     await connection.execute(
         _SQL["end_rebuild"],
         {

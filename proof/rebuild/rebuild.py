@@ -16,7 +16,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer
 
 from processor.domain.journal import JournalRow
-from processor.domain.policy import PolicySettings
+from processor.domain.policy import Policy
 from proof.checkpoint.checks import Starts, check_log, read_whole
 from proof.log.progress import Progress
 from proof.log.snapshot import watermarks
@@ -44,7 +44,7 @@ class Rebuilt:
 
 async def rebuild(
     settings: ServiceSettings,
-    policy: PolicySettings,
+    policy: Policy,
     say: Report,
     list_anew: Callable[[JournalRow], None],
     progress: Progress,

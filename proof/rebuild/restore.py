@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import orjson
 
-from processor.postgres.rows import ALLOCATION_COLUMNS
-from proof.checkpoint.file import BlockKind, Checkpoint, reading
+from processor.domain.account import Account
+from processor.domain.connection import PlatformAccount
+from processor.postgres.rows import usage_of_row, usage_row
+from proof.checkpoint.file import SUBJECT_BLOCKS, BlockKind, Checkpoint, reading
 from proof.log.progress import Progress
 from proof.log.snapshot import PATIENT
 from service.kafka import Consumers
@@ -15,12 +17,22 @@ from service.postgres import Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
 
-_ACCOUNT_COLUMNS: Final = ("connection_id", "currency", "sequence", "available", "held")
+_COLUMNS: Final = {part: table.columns for part, table in SUBJECT_BLOCKS.items()} | {
+    BlockKind.ACCOUNTS: Account._fields,
+    BlockKind.PLATFORM_ACCOUNTS: PlatformAccount._fields,
+}
 _NOTHING: Final[dict[str, list[Any]]] = {
     name: []
     for name in (
         *("new_allocations", "changed_allocations", "new_accounts", "changed_accounts", "journal", "ledger"),
         *("dead_letters", "watermarks", "absent_ids"),
+    )
+}
+_NO_PLATFORM: Final[dict[str, list[Any]]] = {
+    name: []
+    for name in (
+        *("new_adjustments", "new_connections", "changed_connections", "new_platform_accounts"),
+        *("changed_platform_accounts", "read_connections", "absent_adjustments"),
     )
 }
 _PROOF: Final = statements("proof.log")
@@ -51,10 +63,14 @@ async def _insert_watermarks(connection: Connection, checkpoint: Checkpoint) -> 
 
 async def _insert(connection: Connection, part: BlockKind, rows: list[Any]) -> None:
     """By the statement with which a processor saves a batch."""
-    if part is BlockKind.ALLOCATIONS:
-        found = {"new_allocations": [dict(zip(ALLOCATION_COLUMNS, row, strict=True)) for row in rows]}
-    elif part is BlockKind.ACCOUNTS:
-        found = {"new_accounts": [dict(zip(_ACCOUNT_COLUMNS, row, strict=True)) for row in rows]}
+    found: dict[str, Any]
+    if part in _COLUMNS:
+        named = [dict(zip(_COLUMNS[part], row, strict=True)) for row in rows]
+        new = f"new_{part.name.lower()}"
+        found = {new: named} if new in _NOTHING else {"platform": _NO_PLATFORM | {new: named}}
+    elif part is BlockKind.USAGES:
+        usages = [usage_row(usage_of_row(row)) for row in rows]
+        found = {"usages": {"new_usages": usages, "changed_usages": []}}
     else:
         found = {
             "journal": [row["journal"] | {"hash": _bytes(row["journal"]["hash"])} for row in rows],

@@ -7,9 +7,9 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from processor.domain.batch import Batch, wanted
+from processor.domain.batch import Batch, usages_of, wanted
 from processor.domain.journal import JournalRow
-from processor.domain.policy import PolicySettings
+from processor.domain.policy import Policy
 from processor.postgres import tables
 from proof.log.progress import Progress
 from proof.log.snapshot import PATIENT, watermarks
@@ -28,7 +28,7 @@ async def decide_rest(
     settings: ServiceSettings,
     connection: Connection,
     consumer: AIOKafkaConsumer,
-    policy: PolicySettings,
+    policy: Policy,
     ends: Mapping[int, int],
     file: Path | None,
     list_anew: Callable[[JournalRow], None],
@@ -76,7 +76,7 @@ async def _decide(
     connection: Connection,
     part: list[Published],
     partitions: int,
-    policy: PolicySettings,
+    policy: Policy,
     gaps: Gaps,
     list_anew: Callable[[JournalRow], None],
 ) -> None:
@@ -84,7 +84,7 @@ async def _decide(
     reads = [read_again(record, partitions) for record in part]
     if not reads:
         return
-    batch = Batch(await tables.load(connection, wanted(reads)), policy)
+    batch = Batch(await tables.load(connection, wanted(reads, usages=usages_of(reads, policy))), policy)
     for each in reads:
         if each.record.offset != batch.watermarks[each.record.partition].next_offset:
             raise OperatorError(
@@ -97,9 +97,14 @@ async def _decide(
             raise OperatorError(
                 f"partition {each.record.partition}, offset {each.record.offset}, decided anew: {error}. What was "
                 "never published can not be put back under these settings: run this on an empty database, with "
-                "PROCESSOR_CURRENCIES and PROCESSOR_LIMITS as the processors had them"
+                "PROCESSOR_CONNECTIONS, PROCESSOR_CURRENCIES, PROCESSOR_LIMITS and all else of policy as it was"
             ) from error
-    await tables.commit(connection, batch)
+    try:
+        await tables.commit(connection, batch)
+    except tables.OutdatedError as error:
+        raise OperatorError(
+            f"what was decided anew contradicts what the events say ({error}): it can not be put back as it was"
+        ) from error
     for row, _ in batch.journal:
         if row.event is not None and (row.facts or row.verb == Verb.RESERVE):
             list_anew(row)

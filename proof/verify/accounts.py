@@ -16,7 +16,7 @@ _COLUMNS: Final = ("connection_id", "currency", "sequence", "available", "held")
 
 
 async def check_accounts(fold: Fold, snapshot: Snapshot, firsts: Mapping[int, int], report: Report) -> int:
-    """Facts, account rows, and the sums of the ledger from `firsts` on; returns the number of accounts."""
+    """Facts, account rows, and the sums of ledger and adjustments from `firsts` on; returns the number of accounts."""
     count = 0
     async for key, expected, row in aligned(folded(fold, report), snapshot.accounts()):
         count += 1
@@ -30,6 +30,9 @@ async def check_accounts(fold: Fold, snapshot: Snapshot, firsts: Mapping[int, in
     async for key, account, row in aligned(before, snapshot.balances(firsts)):
         if row is not None and (words := _unbalanced(account, *map(int, row))):
             report(_difference(key, words))
+    async for connection_id, currency, moved, asked in snapshot.untraded(firsts):
+        words = f"{moved} came from trading by the ledger, and {asked} by the adjustments"
+        report(_difference((connection_id, currency), words))
     return count
 
 
@@ -59,9 +62,9 @@ def _after(account: Account, decision: AccountDecision, report: Report) -> Accou
     found = Account(*decision.key, decision.sequence - 1, decision.available_before, decision.held_before)
     if found != account:
         words = f"as {decision.position} found it: {columns_differ(account_row(found), account_row(account))}"
-        report(_difference(decision.key, words, decision.allocation_id))
+        report(_difference(decision.key, words, decision.of))
     return apply_decision(found, decision.movement)
 
 
-def _difference(key: AccountKey, words: str, allocation_id: str | None = None) -> Difference:
-    return Difference("account", "/".join(key), words, allocation_id)
+def _difference(key: AccountKey, words: str, of: str | None = None) -> Difference:
+    return Difference("account", "/".join(key), words, of)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from proof.checkpoint.file import Mark
 from proof.log.snapshot import StoredRow
-from proof.verify.differences import Difference, Report
+from proof.verify.differences import Difference, Report, subject
 from schemas.records import Position
 
 
@@ -70,21 +70,21 @@ class Chain:
 
     def add(self, stored: StoredRow, digest: bytes) -> None:
         """`digest` is the hash that follows from the row as it is stored and from `last`."""
-        offset = stored.row.offset
+        offset, of = stored.row.offset, subject(stored.row.kind, stored.row.subject_id)
         if digest != stored.hash and self._whole:
             self._whole = False
             words = (
                 f"the chain of partition {self._partition} breaks here first: the hash is {stored.hash.hex()}, and "
                 f"{digest.hex()} follows from this row and the hash before it"
             )
-            self._report(Difference("chain", self._position(offset), words, stored.row.allocation_id))
-        self._look(offset, stored.hash.hex(), stored.row.allocation_id)
+            self._report(Difference("chain", self._position(offset), words, of))
+        self._look(offset, stored.hash.hex(), of)
         self.last = stored.hash
 
-    def _look(self, offset: int, digest: str, allocation_id: str | None) -> None:
+    def _look(self, offset: int, digest: str, of: str | None) -> None:
         if (head := self._heads.pop(offset, None)) is not None and head.hash != digest:
             words = f"the hash is {digest}, and {head.hash} was noted"
-            self._report(Difference("heads", self._position(offset), words, allocation_id))
+            self._report(Difference("heads", self._position(offset), words, of))
 
     def end(self) -> None:
         for offset in self._heads:

@@ -1,10 +1,11 @@
-"""Differences as sentences: where, of which allocation, what was found and what was expected."""
+"""Differences as sentences: where, of what, what was found and what was expected."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from replay.printable import printable
+from schemas.words import Kind, Subject
 
 VALUE_MAX_BYTES: Final = 200
 LINE_MAX_BYTES: Final = 4000
@@ -12,17 +13,24 @@ LINE_MAX_BYTES: Final = 4000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`table` may also be `chain`, `heads` or the name of a topic."""
+    """`table` may also be `chain`, `heads` or the name of a topic; `of`: what it is about, as `subject` names it."""
 
     table: str
     key: str
     words: str
-    allocation_id: str | None = None
+    of: str | None = None
 
     def __str__(self) -> str:
-        of = f" (allocation {self.allocation_id})" if self.allocation_id and self.allocation_id != self.key else ""
+        of = f" ({self.of})" if self.of else ""
         line = f"{self.table} {self.key}{of}: {self.words}"
         return printable(line.encode("utf-8", "backslashreplace"), LINE_MAX_BYTES)
+
+
+def subject(kind: str | None, subject_id: str | None) -> str | None:
+    """`connection 1234…`, and of a deallocation as of an allocation: they share their ids."""
+    if subject_id is None:
+        return None
+    return f"{kind if kind in set(Subject) else Kind.ALLOCATION} {subject_id}"
 
 
 Report = Callable[[Difference], None]

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from processor.domain.batch import Read
+from processor.domain.journal import JournalRow
 from processor.relay.outbox import dead_letter_copy, dead_letter_stub, event_record
 from proof.log.facts import recorded_facts
 from proof.log.progress import Progress
 from proof.log.snapshot import Rows, Snapshot, StoredRow
 from proof.log.streams import TOGETHER_BYTES, Published, Stream, bytes_of, read_again
 from proof.verify.chain import Chain
-from proof.verify.differences import Difference, Report, columns_differ
+from proof.verify.differences import Difference, Report, columns_differ, subject
 from proof.verify.expected import Expected, LogSection
 from proof.verify.fold import Fold
 from proof.verify.published import Publications
@@ -86,11 +87,11 @@ class PartitionCheck:
         stored, chain = rows.journal.get(offset), self._sources.chain
         expected = None
         if each is None:
-            self._say("journal", offset, "the log has no such record", stored.row.allocation_id if stored else None)
+            self._say("journal", offset, "the log has no such record", _row_subject(stored.row) if stored else None)
         else:
             expected = self._decide_again(part, each, stored, event)
         if stored is None:
-            self._say("journal", offset, "the row is missing", _allocation_id(each))
+            self._say("journal", offset, "the row is missing", _subject(each))
             return expected
         digest = None if expected is None else self._compare(stored, expected)
         chain.add(stored, digest or stored.row.hash(chain.last))
@@ -103,10 +104,10 @@ class PartitionCheck:
             expected = part.add(each, recorded_facts(event, stored), self._sources.chain.last)
         except ArithmeticError:
             words = "by what was recorded of this decision, a balance falls below zero"
-            self._say("journal", each.record.offset, words, _allocation_id(each))
+            self._say("journal", each.record.offset, words, _subject(each))
             return None
         if problem := verdict_problem(expected.row):
-            self._say("journal", each.record.offset, problem, expected.row.allocation_id)
+            self._say("journal", each.record.offset, problem, _row_subject(expected.row))
         return expected
 
     def _compare(self, stored: StoredRow, expected: Expected) -> bytes | None:
@@ -114,11 +115,11 @@ class PartitionCheck:
         if stored.row == expected.row:
             return expected.digest
         found, should = _columns(stored), _columns(expected)
-        self._say("journal", stored.row.offset, columns_differ(found, should), expected.row.allocation_id)
+        self._say("journal", stored.row.offset, columns_differ(found, should), _row_subject(expected.row))
         return None
 
     def _check_effects(self, offset: int, expected: Expected, rows: Rows) -> None:
-        of = expected.row.allocation_id
+        of = _row_subject(expected.row)
         entries = rows.ledger.get(offset, [])
         if entries != expected.ledger:
             self._say("ledger", offset, _entries_differ(entries, expected.ledger), of)
@@ -136,7 +137,9 @@ class PartitionCheck:
     ) -> None:
         sources, row, letter = self._sources, expected.row, expected.dead_letter
         digest = stored.hash if stored else expected.digest
-        event = row.event and event_record(self._topics, row.partition, offset, row.event, row.facts, digest)
+        event = row.event and event_record(
+            self._topics, row.partition, offset, row.subject_id or "", row.event, row.facts, digest
+        )
         sources.events.check(offset, events.get(offset), *([event] if event else []))
         sources.dead_letters.check(offset, dead_letters.get(offset), *self._letters(row.partition, offset, letter))
 
@@ -150,13 +153,17 @@ class PartitionCheck:
             dead_letter_stub(self._topics, partition, offset, *(letter[name] for name in stubbed)),
         ]
 
-    def _say(self, table: str, offset: int, words: str, allocation_id: str | None) -> None:
+    def _say(self, table: str, offset: int, words: str, of: str | None) -> None:
         position = Position(self._topics.commands, self._sources.partition, offset)
-        self._report(Difference(table, str(position), words, allocation_id))
+        self._report(Difference(table, str(position), words, of))
 
 
-def _allocation_id(each: Read | None) -> str | None:
-    return each.content.allocation_id if each and isinstance(each.content, Command) else None
+def _subject(each: Read | None) -> str | None:
+    return subject(each.content.kind, each.content.subject_id) if each and isinstance(each.content, Command) else None
+
+
+def _row_subject(row: JournalRow) -> str | None:
+    return subject(row.kind, row.subject_id)
 
 
 def _columns(of: StoredRow | Expected) -> dict[str, Any]:

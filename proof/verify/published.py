@@ -71,7 +71,7 @@ class Publications:
         elif self._beyond or self._last > offset:
             position = Position(self._commands, expected[0]["partition"], offset)
             words = "was not published, and later ones were"
-            self._report(Difference(self._topic, str(position), words, _text(expected[0]["key"]) or None))
+            self._report(Difference(self._topic, str(position), words, _of(expected[0]["key"])))
         else:
             self.not_yet += 1
 
@@ -91,7 +91,7 @@ class Publications:
 
     def _say(self, record: Published, words: str) -> None:
         key = f"{record.partition}/{record.offset}"
-        self._report(Difference(self._topic, key, words, _text(record.key) or None))
+        self._report(Difference(self._topic, key, words, _of(record.key)))
 
 
 def record_differs(record: Published, expected: Mapping[str, Any]) -> str:
@@ -115,6 +115,10 @@ def _document(value: bytes | None) -> Any:
     except ValueError:
         return value
     return document if isinstance(document, dict) else value
+
+
+def _of(key: bytes | None) -> str | None:
+    return f"key {_text(key)}" if key else None
 
 
 def _text(value: bytes | None) -> str:

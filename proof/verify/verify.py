@@ -1,6 +1,6 @@
 """`allocations verify`: compares the tables with what follows from the log (decision 15).
 
-Each partition's log is decided again in order, with the recorded facts; then every allocation and every account is
+Each partition's log is decided again in order, with the recorded facts; then every row of what is no history is
 compared with the result. The order of the reads matters while others write: first a snapshot of the tables, then the
 ends of what was published, then the current watermarks, then the ends of the log, so that progress is never taken for
 a difference.
@@ -13,20 +13,24 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 
-from processor.domain.batch import Watermark
+from processor.domain.rows import Watermark
 from proof.checkpoint.checks import PRUNED, Starts, beginning, check_log, check_tables, read_whole
 from proof.checkpoint.file import Checkpoint, Mark, reading
 from proof.log.log_identity import known_log
 from proof.log.progress import Progress
 from proof.log.snapshot import Snapshot, snapshot, watermarks
 from proof.log.streams import Bounds, bounds, open_stream
+from proof.log.subject_tables import ADJUSTMENTS, ALLOCATIONS, CONNECTIONS
 from proof.verify.accounts import check_accounts
-from proof.verify.allocations import check_allocations
 from proof.verify.chain import Chain, Heads
+from proof.verify.connection_reads import check_reads
 from proof.verify.differences import Difference, Report
 from proof.verify.fold import Fold
 from proof.verify.partition import PartitionCheck, Sources
+from proof.verify.platform_accounts import check_platform_accounts
 from proof.verify.published import Publications
+from proof.verify.subjects import check_subjects
+from proof.verify.usage import check_usages
 from schemas.topics import Topics
 from service.errors import OperatorError
 from service.kafka import commands_reader, reader
@@ -42,6 +46,8 @@ class Verified:
     commands: int = 0
     allocations: int = 0
     accounts: int = 0
+    connections: int = 0
+    adjustments: int = 0
     not_applied: int = 0
     not_published: int = 0
     heads_before: int = 0
@@ -79,9 +85,14 @@ async def verify(
         verified = Verified(identity.partitions)
         verification = _Verification(settings.topics, tables, log, starts, fold, consumers, report)
         await verification.run(heads, verified, progress)
-        verified.allocations = await check_allocations(fold, tables, report, progress)
+        verified.allocations = await check_subjects(ALLOCATIONS, fold, tables, report, progress)
+        verified.connections = await check_subjects(CONNECTIONS, fold, tables, report, progress)
+        verified.adjustments = await check_subjects(ADJUSTMENTS, fold, tables, report, progress)
+        await check_platform_accounts(fold, tables, report)
+        check_reads(fold, report)
         firsts = {partition: mark.next_offset for partition, mark in starts.items()} if checkpoint else {}
         verified.accounts = await check_accounts(fold, tables, firsts, report)
+        await check_usages(fold.usages, tables, report)
     return verified
 
 

@@ -56,5 +56,5 @@ def _row(row: dict[str, object]) -> JournalRow:
     words = {"kind": Kind, "verb": Verb, "outcome": Outcome}
     values = {name: words[name](value) if name in words else value for name, value in row.items()}  # type: ignore[operator]
     values["recorded_at"] = row["recorded_at"].astimezone(UTC)  # type: ignore[attr-defined]
-    values |= {name: str(row[name]) for name in ("command_id", "allocation_id")}
+    values |= {name: str(row[name]) for name in ("command_id", "subject_id")}
     return JournalRow(**values)  # type: ignore[arg-type]

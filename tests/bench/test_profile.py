@@ -15,10 +15,10 @@ RUNNER = [f"run ({LIB}/asyncio/runners.py:118)", f"run ({LIB}/site-packages/uvlo
         ([], LOOP),
         (["answer_and_log (/code/ingress/http/middleware.py:20)", "dumps (<frozen json>:1)"], "log lines and metrics"),
         (
-            [f"start ({LIB}/site-packages/aiohttp/web_protocol.py:1)", "reserve (/code/ingress/writes.py:9)"],
+            [f"start ({LIB}/site-packages/aiohttp/web_protocol.py:1)", "reserve (/code/ingress/allocations.py:9)"],
             "requests, records, answers",
         ),
-        (["reserve (/code/ingress/writes.py:9)", f"json_response ({LIB}/site-packages/aiohttp/web.py:3)"], "HTTP"),
+        (["reserve (/code/ingress/allocations.py:9)", f"json_response ({LIB}/site-packages/aiohttp/web.py:3)"], "HTTP"),
         (["apply (/code/processor/apply.py:3)", f"sha256 ({LIB}/hashlib.py:5)"], "deciding, journal, hashes"),
         (
             ["apply (/code/processor/apply.py:3)", f"execute ({LIB}/site-packages/psycopg/cursor.py)"],
@@ -31,7 +31,7 @@ def test_a_sample_belongs_to_the_innermost_telling_frame(frames: list[str], part
 
 
 def test_shares_add_up() -> None:
-    shares = parts(["a (/code/ingress/writes.py:1) 1", "a (/x.py);b (/env/faust/agent.py:2) 3"])
+    shares = parts(["a (/code/ingress/allocations.py:1) 1", "a (/x.py);b (/env/faust/agent.py:2) 3"])
     assert shares == {"Faust": 0.75, "requests, records, answers": 0.25}
 
 

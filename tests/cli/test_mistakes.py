@@ -12,6 +12,7 @@ from cli.main import VERBS, main
 
 SECRET = "hunter2hunter2"
 ADDRESS = f"postgresql://user:p@{SECRET}@127.0.0.1:1/database"
+ID = "aaaaaaaa-1111-4111-8111-111111111111"
 NOBODY = "postgresql://nobody@127.0.0.1:1/x"
 Allocations = Callable[..., Result]
 
@@ -56,6 +57,13 @@ FOLDER_MISTAKES = [
         (["dead-letters", "list", "--postgres", NOBODY], "no answer"),
         (["dead-letters", "retry", "--postgres", NOBODY], "name PARTITION and OFFSET"),
         (["dead-letters", "retry", "1", "--postgres", "x"], "name PARTITION and OFFSET"),
+        (["show", "x", "--postgres", NOBODY], "not a valid UUID"),
+        (["show", ID, "--postgres", NOBODY], "no answer"),
+        (["show", ID], "Missing option '--postgres'"),
+        (["accounts", "--holds", "--postgres", NOBODY], "--holds needs a CONNECTION"),
+        (["accounts", ID, "--limit", "501", "--postgres", NOBODY], "500 currencies at most"),
+        (["ledger", ID, "BTC", "--after", "x", "--postgres", NOBODY], "no cursor of a ledger"),
+        (["ledger", ID, "BTC", "--csv", "--json", "--postgres", NOBODY], "not both"),
         (["ingress"], "INGRESS_POSTGRES_URL"),
         (["processor"], "PROCESSOR_INSTANCE_ID"),
         *FOLDER_MISTAKES,

@@ -30,7 +30,7 @@ async def test_given_a_stack_then_its_line_the_readme_and_verify_hold_and_what_d
     await the_line_says_where_everything_is(stack)
     await the_session_of_the_readme_works_when_it_is_pasted(stack, tmp_path)
     ran = await run("verify", "--data", data)
-    assert (0, True) == (ran.status, " accounts: no difference\n" in ran.out), ran
+    assert (0, True) == (ran.status, ": no difference\n" in ran.out), ran
     await nobody_else_starts_on_it(data)
     await what_dies_is_restarted(stack)
     stack.process.send_signal(signal.SIGINT)
@@ -42,7 +42,16 @@ async def test_given_a_stack_then_its_line_the_readme_and_verify_hold_and_what_d
 async def the_line_says_where_everything_is(stack: Stack) -> None:
     said = stack.description
     private = {"privateKeyFile", "operatorTokenFile"}
-    assert {"ingress", "metrics", "kafka", "postgres", "data", "enterpriseId", "pids"} | private == said.keys()
+    assert {
+        "ingress",
+        "metrics",
+        "kafka",
+        "postgres",
+        "data",
+        "enterpriseId",
+        "connections",
+        "pids",
+    } | private == said.keys()
     assert (2, 2, 4) == (len(said["pids"]["ingress"]), len(said["pids"]["processor"]), len(said["metrics"]))
     assert 7 == len(stack.pids()) == len(stack.alive())
     async with aiohttp.ClientSession() as session:

@@ -16,6 +16,7 @@ from local.credentials import development_key
 from schemas.words import AfterFinal
 from tests.conformance.wrong_partner import WrongPartner
 from tests.support.cli import Ran, run
+from tests.support.operator import new_account
 from tests.support.servers import Servers
 from tests.support.system import System, shared_system
 
@@ -70,6 +71,12 @@ class Product:
     system: System
     urls: dict[tuple[AfterFinal, AfterFinal], str]
     rejecting_as_422: str
+
+    async def connection_token(self) -> str:
+        """One that was not used yet, of an account that is not connected."""
+        names = ("--account", new_account(), "--client", "user")
+        ran = await run("connection-token", "--postgres", self.system.database_url, *names)
+        return ran.out.strip()
 
     @property
     def key(self) -> Path:

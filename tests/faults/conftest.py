@@ -13,6 +13,7 @@ import pytest
 
 from bitgo.client import BitGo
 from local.archive import ensure_archive
+from local.child import spawn
 from local.jars import ensure_jars
 from local.kafka import Kafka
 from local.postgres import Postgres
@@ -84,7 +85,7 @@ async def fragile(machine: Machine, tmp_path: Path) -> AsyncIterator[System]:
     name = f"fragile_{uuid.uuid4().hex}"
     machine.servers.execute(f"CREATE DATABASE {name}")
     migrate(machine.servers.database_url(name))
-    async with running_system(machine.servers, machine.servers.database_url(name), tmp_path) as system:
+    async with running_system(machine.servers, machine.servers.database_url(name), tmp_path, spawn=spawn) as system:
         yield system
     machine.servers.drop(name)
 

@@ -115,7 +115,7 @@ async def test_a_command_that_reaches_the_log_after_its_deadline_changes_nothing
             assert (503, "unavailable") == (refused.status, refused.body["code"])
             await asyncio.sleep(20 - (time.monotonic() - started))
         async with asyncio.timeout(30):
-            while not (found := fragile.rows("SELECT * FROM journal WHERE allocation_id = %s", body["allocationId"])):
+            while not (found := fragile.rows("SELECT * FROM journal WHERE subject_id = %s", body["allocationId"])):
                 await asyncio.sleep(0.2)
         assert [("refused", "expired")] == [(row["outcome"], row["reason"]) for row in found]
         assert [] == fragile.rows("SELECT 1 FROM allocation WHERE allocation_id = %s", body["allocationId"])

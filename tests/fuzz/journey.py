@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from processor.domain.batch import Batch, LoadedRows, Record, Watermark, read, wanted
+from processor.domain.batch import Batch, Record, read, wanted
 from processor.domain.policy import PolicySettings
+from processor.domain.rows import LoadedRows, Watermark
 from processor.postgres.rows import dead_letter_row
 from schemas.records import Headers
 

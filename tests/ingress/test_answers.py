@@ -23,7 +23,7 @@ PROOF = {"Command-Id": "the command", "Log-Position": "commands/3/5"}
 def row(**changes: Any) -> OutcomeRow:
     applied = OutcomeRow(
         command_id="the command",
-        allocation_id=ID,
+        subject_id=ID,
         kind=Kind.ALLOCATION,
         verb=Verb.RESERVE,
         outcome=Outcome.APPLIED,
@@ -73,7 +73,7 @@ def test_given_a_rejected_reserve_then_its_status_is_the_setting_s(rejected_as: 
     assert (rejected_as, "rejected", reason) == (status, document["status"], document["rejectionReason"])
 
 
-@pytest.mark.parametrize("refusal", [each for each in REFUSALS if each is not Refusal.NOT_FOUND])
+@pytest.mark.parametrize("refusal", [each for each, (status, _) in REFUSALS.items() if status == 409])
 def test_given_a_conflict_then_the_problem_names_it_and_the_status_that_stands(refusal: Refusal) -> None:
     with pytest.raises(ProblemError) as caught:
         answer(row(outcome=Outcome.REFUSED, reason=refusal, status_after=Status.CLEARED), PLACE, 200)
@@ -100,7 +100,7 @@ def test_given_an_expired_command_then_the_caller_is_asked_to_try_again() -> Non
 
 def test_given_a_parked_record_then_the_fault_is_ours() -> None:
     with pytest.raises(ProblemError) as caught:
-        answer(row(outcome=Outcome.PARKED, allocation_id=None, kind=None, content=None), PLACE, 200)
+        answer(row(outcome=Outcome.PARKED, subject_id=None, kind=None, content=None), PLACE, 200)
     assert (500, "internal", PROOF) == (caught.value.status, caught.value.code, given(caught.value))
 
 
@@ -133,7 +133,7 @@ def test_given_a_repeat_in_another_edition_then_it_is_answered_with_what_it_sent
 def test_given_an_allocation_then_it_is_answered_as_it_stands_now() -> None:
     now = AllocationRow(
         *(ID, Kind.ALLOCATION, Status.RELEASED, 7, STORED._replace(partner_client_id=None)),
-        *(None, None, None, None, None, None, None, None, NOON, NOON),
+        *(None, None, None, None, None, None, None, None, None, NOON, NOON),
     )
     status, document = read(current(now))
     assert (200, "released", False) == (status, document["status"], "partnerClientId" in document)

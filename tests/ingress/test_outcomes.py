@@ -74,7 +74,7 @@ def soon(seconds: float = 5) -> float:
 
 
 def announced(command_id: str, partition: int = 0, offset: int = PLACE.offset) -> dict[str, Any]:
-    place = {"partition": partition, "offset": offset, "command_id": command_id, "allocation_id": "an id"}
+    place = {"partition": partition, "offset": offset, "command_id": command_id, "subject_id": "an id"}
     asked = {"kind": "allocation", "verb": "release", "outcome": "refused", "reason": "not_found"}
     return place | asked | {"status_after": "tombstone", "version_after": 0, "content": None}
 

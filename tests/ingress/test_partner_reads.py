@@ -30,6 +30,7 @@ def row(**changes: Any) -> AllocationRow:
         version=1,
         content=Content("BTC", "5", CLIENT, CONNECTION, "account", "mine", None, Edition()),
         rejection_reason=None,
+        release_cause=None,
         client_external_id=None,
         initiated_by=None,
         notes=None,

@@ -79,7 +79,7 @@ def test_given_many_wrong_fields_then_all_are_listed_and_three_are_in_the_senten
 
 def test_given_a_refusal_of_the_machine_then_it_has_a_status_and_a_sentence() -> None:
     assert set(Refusal) - {Refusal.EXPIRED} == REFUSALS.keys()
-    assert {404, 409} == {status for status, _ in REFUSALS.values()}
+    assert {403, 404, 409} == {status for status, _ in REFUSALS.values()}
 
 
 @pytest.mark.parametrize(

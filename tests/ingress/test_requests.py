@@ -196,3 +196,13 @@ def test_given_a_failure_inside_then_the_slot_is_free_again() -> None:
     for _ in range(2):
         with pytest.raises(KeyError), slots:
             raise KeyError
+
+
+def test_given_a_request_that_is_many_then_it_takes_half_of_the_free_places_at_most() -> None:
+    slots = Slots(10)
+    with slots, slots.several(3) as few, slots.several(100) as many, slots.several(100) as rest:
+        assert (3, 3, 1) == (few, many, rest)
+        with slots:
+            pass
+    with slots, slots.several(100) as again:
+        assert 4 == again

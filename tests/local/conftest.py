@@ -39,7 +39,7 @@ async def supervisor(said: list[str], changes: list[Change]) -> AsyncIterator[Su
 @pytest.fixture
 def appears() -> Callable[[Path], Awaitable[None]]:
     async def appears(path: Path) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not path.exists():  # noqa: ASYNC240 - nothing wakes us
                 await asyncio.sleep(0.001)
 

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 
-from local.ports import reserve_again, reserve_port
+from local.ports import give_back, reserve_again, reserve_port
 
 ELSEWHERE = "import socket, sys; socket.socket().bind(('127.0.0.1', int(sys.argv[1])))"
 
@@ -29,6 +29,15 @@ def test_given_a_port_was_reserved_then_its_server_can_listen_and_listen_again()
 def test_given_many_are_reserved_before_any_server_starts_then_none_is_given_twice() -> None:
     ports = [reserve_port() for _ in range(300)]
     assert len(set(ports)) == len(ports)
+    for port in ports:
+        give_back(port)
+
+
+def test_given_a_port_was_given_back_then_others_may_have_it() -> None:
+    port = reserve_port()
+    assert reserve_again(port)
+    give_back(port)
+    assert not _is_taken_elsewhere(port)
 
 
 def test_the_port_of_an_earlier_start_is_reserved_again_unless_somebody_listens_there() -> None:

@@ -67,13 +67,15 @@ async def test_the_first_restart_is_immediate_and_the_next_ones_wait_twice_as_lo
         await supervisor.until(lambda: len(times(changes, "restarted")) == 3)
     ended, restarted = times(changes, "ended"), times(changes, "restarted")
     pauses = [back - gone for gone, back in zip(ended, restarted, strict=False)]
-    assert pytest.approx(pauses, abs=0.2) == [0.0, 0.5, 1.0]
+    assert all(
+        least <= pause < twice for least, pause, twice in zip((0.0, 0.5, 1.0), pauses, (0.5, 1.0, 2.0), strict=True)
+    )
 
 
 async def test_a_long_life_forgets_earlier_failures(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.supervisor.FORGET_AFTER_SECONDS", 0.0)
     changes: list[Change] = []
-    async with Supervisor(print, changes.append) as supervisor, asyncio.timeout(3):
+    async with Supervisor(print, changes.append) as supervisor, asyncio.timeout(30):
         supervisor.start(make("worker", FAILING))
         await supervisor.until(lambda: len([change for change in changes if change.what == "restarted"]) == 10)
 
@@ -128,7 +130,7 @@ async def test_a_second_stop_kills_everything_at_once(supervisor: Supervisor, ma
     first = asyncio.create_task(supervisor.stop())
     await asyncio.sleep(0.1)
     assert list(supervisor.pids().values()) == pids
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(8):
         await supervisor.stop()
         await first
     assert end(pids)
@@ -162,7 +164,7 @@ async def test_one_child_is_removed_and_its_name_is_free(supervisor: Supervisor,
 async def test_a_child_that_was_suspended_can_be_stopped(supervisor: Supervisor, make: Make) -> None:
     supervisor.start(make("worker", FOREVER))
     supervisor.signal("worker", signal.SIGSTOP)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(8):
         await supervisor.stop()
     assert supervisor.pids() == {}
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from processor.apply import Applier
-from processor.domain.batch import LoadedRows, Wanted
+from processor.domain.rows import LoadedRows, Wanted
 from processor.postgres import tables
 from service.postgres import Connection
 from tests.support.batches import Log, applier, opened, prepare

@@ -228,8 +228,8 @@ async def test_the_hash_chain_can_be_recomputed_from_the_rows(mine: Applier, log
 
 
 def _hash(row: dict[str, Any], previous: bytes) -> bytes:
-    columns = {name: row[name] for name in JournalRow._fields if name not in ("command_id", "allocation_id")}
-    ids = {name: row[name] and str(row[name]) for name in ("command_id", "allocation_id")}
+    columns = {name: row[name] for name in JournalRow._fields if name not in ("command_id", "subject_id")}
+    ids = {name: row[name] and str(row[name]) for name in ("command_id", "subject_id")}
     return JournalRow(**columns, **ids).hash(previous)
 
 

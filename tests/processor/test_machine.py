@@ -13,6 +13,7 @@ from processor.domain.machine import (
     Repeated,
     State,
     Tombstone,
+    asks_policy,
     decide,
     evolve,
 )
@@ -59,6 +60,20 @@ def test_each_cell_of_the_table(kind: Kind, now: Status | None, asked: Verb, exp
 def test_the_cells_above_are_all_of_them() -> None:
     assert {(now, verb) for now, verb, _ in CELLS} == {(now, verb) for now in TABLE for verb in TABLE[now]}
     assert TABLE[None][Verb.RESERVE] == POLICY
+
+
+@pytest.mark.parametrize("after_final", AfterFinal)
+@pytest.mark.parametrize("status", [None, *Status])
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("late", [False, True])
+def test_policy_is_asked_exactly_where_a_decision_rests_on_it(
+    status: Status | None, verb: Verb, after_final: AfterFinal, *, late: bool
+) -> None:
+    state = allocation(Kind.ALLOCATION, status)
+    asked = reserve(Kind.ALLOCATION, after_final) if verb is Verb.RESERVE else finish(Kind.ALLOCATION, verb)
+    at = NOON + 16 * SECOND if late else NOON
+    rests = decide(state, asked, PASSES, at) != decide(state, asked, FAILS, at)
+    assert rests == asks_policy(state, asked, at)
 
 
 @pytest.mark.parametrize("kind", Kind)

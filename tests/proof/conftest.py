@@ -15,13 +15,14 @@ from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
 from schemas.words import Verb
 from tests.support.cli import Ran, run
-from tests.support.history import LIMITED, History, publish
+from tests.support.history import LIMITED, TRADERS, History, publish
 from tests.support.published import Published, by_partition
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
 COMMANDS = 2000
 FEW_COMMANDS = 300
+PUBLISHED_COMMANDS = 2 * TRADERS + FEW_COMMANDS
 PORTION = 20
 HALF = 300
 DISCARDED, OPEN = 0, 1
@@ -38,7 +39,7 @@ async def verify(system: System, *options: str) -> Ran:
 
 
 async def rebuild(system: System, *options: str, **environment: str) -> Ran:
-    return await run("rebuild", *servers_of(system), *options, **environment)
+    return await run("rebuild", *servers_of(system), *options, **{"PROCESSOR_CONNECTIONS": "open"} | environment)
 
 
 async def checkpoint(system: System, file: Path) -> Ran:
@@ -61,17 +62,22 @@ async def sent(system: System, commands: int, history: History | None = None) ->
     await system.caught_up(60)
 
 
-def new_history(accounts: int = 30) -> History:
+def new_history(accounts: int = 30, *, opened: bool = False) -> History:
     seed = random.randrange(2**32)
     print("seed", seed)
-    return History(random.Random(seed), accounts)
+    return History(random.Random(seed), accounts, platform=True, opened=opened)
 
 
-async def filled(system: System, *portions: int, accounts: int = 30) -> None:
-    """Let two processors apply a history, portion by portion, publish its events, and stop."""
-    history = new_history(accounts)
-    for number in range(2):
-        await system.processor(f"processor-{number}", wait=False, limits=LIMITS)
+async def filled(
+    system: System, *portions: int, accounts: int = 30, second: str = "open", opened: bool = False
+) -> None:
+    """Let two processors apply a history, portion by portion, publish its events, and stop.
+
+    `second`: whether the second of them wants connections registered.
+    """
+    history = new_history(accounts, opened=opened)
+    for number, connections in enumerate(("open", second)):
+        await system.processor(f"processor-{number}", wait=False, limits=LIMITS, connections=connections)
     for number in range(2):
         await system.ready(f"processor-{number}")
     for commands in portions:
@@ -106,7 +112,7 @@ async def whole(servers: Servers, template: str, tmp_path_factory: pytest.TempPa
     name = f"whole_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     async with running_system(servers, servers.database_url(name), tmp_path_factory.mktemp("whole")) as system:
-        await filled(system, COMMANDS)
+        await filled(system, COMMANDS, second="registered")
         yield system
 
 
@@ -114,12 +120,17 @@ async def whole(servers: Servers, template: str, tmp_path_factory: pytest.TempPa
 async def published(
     servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Published]:
-    """Another one, smaller, whose partitions took turns on the accounts; each test makes its events topic anew."""
+    """Another one, smaller, whose partitions took turns on the accounts; each test makes its events topic anew.
+
+    Its connections have all their accounts from the beginning: an activation that was never published can not be told
+    from one that came before an account that it would read.
+    """
     name = f"published_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     folder = tmp_path_factory.mktemp("published")
     async with running_system(servers, servers.database_url(name), folder, partitions=2) as system:
-        await filled(system, *[PORTION] * (FEW_COMMANDS // PORTION), accounts=2)
+        portions = [TRADERS, TRADERS, *[PORTION] * (FEW_COMMANDS // PORTION)]
+        await filled(system, *portions, accounts=2, opened=True)
         yield Published(system, by_partition(await system.records(system.topics.events, 0)))
 
 
@@ -192,7 +203,7 @@ async def halfway(servers: Servers, template: str, tmp_path_factory: pytest.Temp
 async def send_refused(system: System, history: History) -> None:
     """A command that changes nothing: its partition's last journal row has no event."""
     command = history._finish(history._reserve(), Verb.CLEAR)
-    key = key_of(command.allocation_id)
+    key = key_of(command.subject_id)
     async with system.producer() as producer:
         await producer.send_and_wait(
             system.topics.commands, encode_command(command), key, partition_of(key, system.partitions)

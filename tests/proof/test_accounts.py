@@ -11,10 +11,10 @@ from proof.verify.fold import AccountDecision, Fold
 ONE, OTHER = ("11111111-1111-4111-8111-111111111111", "BTC"), ("22222222-2222-4222-8222-222222222222", "é")
 HUGE = 10**119
 DECISIONS = [
-    AccountDecision(ONE, 1, 0, 0, Movement(Book.CUSTODY, Book.AVAILABLE, 10), "log/0/1", "a"),
-    AccountDecision(ONE, 2, 10, 0, Movement(Book.AVAILABLE, Book.HELD, 4), "log/1/7", "b"),
-    AccountDecision(ONE, 3, 6, 4, None, "log/0/2", "c"),
-    AccountDecision(OTHER, 1, 0, 0, Movement(Book.CUSTODY, Book.AVAILABLE, HUGE), "log/1/8", "d"),
+    AccountDecision(ONE, 1, 0, 0, Movement(Book.CUSTODY, Book.AVAILABLE, 10), "log/0/1", "allocation a"),
+    AccountDecision(ONE, 2, 10, 0, Movement(Book.AVAILABLE, Book.HELD, 4), "log/1/7", "allocation b"),
+    AccountDecision(ONE, 3, 6, 4, None, "log/0/2", "allocation c"),
+    AccountDecision(OTHER, 1, 0, 0, Movement(Book.CUSTODY, Book.AVAILABLE, HUGE), "log/1/8", "allocation d"),
 ]
 
 

@@ -30,7 +30,8 @@ PLACES = {
     "since": 'partition = %(partition)s AND "offset" >= %(next_offset)s',
     "last": 'partition = %(partition)s AND "offset" = %(next_offset)s - 1',
     "later": 'partition = %(partition)s AND "offset" = %(next_offset)s + 5',
-    "some": "(SELECT allocation_id FROM journal WHERE event IS NOT NULL AND",
+    "some": "(SELECT subject_id FROM journal WHERE event ? 'allocationId' AND",
+    "booked": "(SELECT subject_id FROM journal WHERE event ->> 'event' = 'BalanceAdjusted' AND",
 }
 CHANGES = [
     (1, "UPDATE journal SET reason = 'other' WHERE {below}"),
@@ -46,6 +47,9 @@ CHANGES = [
     ),
     (0, "UPDATE allocation SET notes = 'other' WHERE allocation_id IN {some} {since} LIMIT 1)"),
     (2, "UPDATE allocation SET notes = 'other' WHERE allocation_id IN {some} {below} LIMIT 1)"),
+    (0, "UPDATE adjustment SET reason = 'other' WHERE adjustment_id IN {booked} {below} LIMIT 1)"),
+    (1, "UPDATE adjustment SET reason = 'other' WHERE adjustment_id IN {booked} {since} LIMIT 1)"),
+    (1, "UPDATE platform_account SET sequence = sequence + 1 WHERE %(partition)s = 1 AND %(next_offset)s > 0"),
 ]
 """Each in a partition."""
 
@@ -68,9 +72,11 @@ async def test_only_what_is_behind_it_is_compared(half_copy: System, halfway: Ha
     words = [(line.split()[0], line.split(": ", 1)[1].split()[0]) for line in differences(ran)]
     assert [
         *[("account", "available")] * 2,
+        *[("adjustment", "reason")] * 2,
         *[("allocation", "notes")] * 2,
         *[("chain", "the")] * 2,
         ("journal", "reason"),
+        *[("platform_account", "sequence")] * 2,
     ] == sorted(words)
     assert f"chain {half_copy.topics.commands}/2/{halfway.next_offsets[2] - 1}: the hash is " in ran.out
     assert "since the checkpoint, which has" in ran.out

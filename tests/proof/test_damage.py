@@ -18,15 +18,46 @@ CLEARED = (
 )
 TOMBSTONE = ("SELECT * FROM allocation WHERE status = 'tombstone' ORDER BY allocation_id LIMIT 1", CLEARED[1])
 AT = ' WHERE partition = %(partition)s AND "offset" = %(offset)s'
-LEDGER = ('SELECT * FROM ledger WHERE partition = 2 ORDER BY "offset" OFFSET 7 LIMIT 1', AT)
-REFUSED = ("SELECT * FROM journal WHERE partition = 3 AND outcome = 'refused' ORDER BY \"offset\" LIMIT 1", AT)
-APPLIED = ("SELECT * FROM journal WHERE partition = 4 AND outcome = 'applied' ORDER BY \"offset\" OFFSET 9 LIMIT 1", AT)
+LEDGER = (
+    """
+    SELECT * FROM ledger WHERE partition = 2 AND 'trading' NOT IN (debit, credit) ORDER BY "offset" OFFSET 7 LIMIT 1
+    """,
+    AT,
+)
+REFUSED = (
+    """
+    SELECT * FROM journal
+    WHERE partition = 3 AND outcome = 'refused' AND kind IN ('allocation', 'deallocation') ORDER BY "offset" LIMIT 1
+    """,
+    AT,
+)
+APPLIED = (
+    """
+    SELECT * FROM journal
+    WHERE partition = 4 AND event ->> 'event' = 'AllocationReserved' ORDER BY "offset" OFFSET 5 LIMIT 1
+    """,
+    AT,
+)
 DEAD_LETTER = ("SELECT * FROM dead_letter LIMIT 1", AT)
+CONNECTION = ("SELECT * FROM connection ORDER BY connection_id LIMIT 1", " WHERE connection_id = %(connection_id)s")
+PLATFORM_ACCOUNT = (
+    "SELECT * FROM platform_account ORDER BY 1 LIMIT 1",
+    " WHERE partners_connection_id = %(partners_connection_id)s",
+)
+ADJUSTMENT = (
+    "SELECT * FROM adjustment WHERE jsonb_array_length(entries) = 1 ORDER BY 1 LIMIT 1",
+    " WHERE adjustment_id = %(adjustment_id)s",
+)
+TRADED = (
+    "SELECT * FROM ledger WHERE credit = 'available' AND debit = 'trading' ORDER BY partition, \"offset\" LIMIT 1",
+    AT + " AND currency = %(currency)s",
+)
+ACTIVATED = ("SELECT * FROM journal WHERE verb = 'activate' AND outcome = 'applied' LIMIT 1", AT)
 WATERMARK = ("SELECT * FROM watermark WHERE partition = 5", " WHERE partition = %(partition)s")
 
 POSITION = "{commands}/{partition}/{offset}"
-JOURNAL = f"journal {POSITION} (allocation {{allocation_id}}): "
-BREAKS = f"chain {POSITION} (allocation {{allocation_id}}): the chain of partition {{partition}} breaks here first"
+JOURNAL = f"journal {POSITION} (allocation {{subject_id}}): "
+BREAKS = f"chain {POSITION} (allocation {{subject_id}}): the chain of partition {{partition}} breaks here first"
 SUM = "and the ledger's rows are"
 
 
@@ -75,7 +106,7 @@ DAMAGES = [
     Damage(
         REFUSED,
         "DELETE FROM journal",
-        (f"{JOURNAL}the row is missing", "chain {commands}/{partition}/{next} (allocation "),
+        (f"{JOURNAL}the row is missing", "chain {commands}/{partition}/{next} ("),
     ),
     Damage(
         REFUSED,
@@ -90,7 +121,7 @@ DAMAGES = [
     Damage(
         APPLIED,
         "UPDATE journal SET hash = sha256('x')",
-        (BREAKS, "(allocation {allocation_id}): journalhash is "),
+        (BREAKS, "(key {subject_id}): journalhash is "),
     ),
     Damage(
         APPLIED,
@@ -116,6 +147,56 @@ DAMAGES = [
             "journal {commands}/{partition}/{next_offset}: the log has no such record",
             "journal {commands}/{partition}/{next_offset}: the row is missing",
         ),
+    ),
+    Damage(
+        CONNECTION,
+        "UPDATE connection SET partners_client_id = 'other'",
+        ("connection {connection_id}: partners_client_id is other, and user follows from the log",),
+    ),
+    Damage(CONNECTION, "DELETE FROM connection", ("connection {connection_id}: the row is missing",)),
+    Damage(
+        CONNECTION,
+        "UPDATE connection SET connection_id = '00000000-0000-4000-8000-000000000000'",
+        (
+            "connection 00000000-0000-4000-8000-000000000000: no such row follows from the log",
+            "connection {connection_id}: the row is missing",
+        ),
+    ),
+    Damage(
+        PLATFORM_ACCOUNT,
+        "UPDATE platform_account SET sequence = sequence + 1",
+        ("platform_account {partners_connection_id}: sequence is ",),
+    ),
+    Damage(
+        PLATFORM_ACCOUNT,
+        "UPDATE platform_account SET connected_by = gen_random_uuid()",
+        ("platform_account {partners_connection_id}: connected_by is ",),
+    ),
+    Damage(
+        PLATFORM_ACCOUNT,
+        "DELETE FROM platform_account",
+        ("platform_account {partners_connection_id}: the row is missing",),
+    ),
+    Damage(
+        ADJUSTMENT,
+        "UPDATE adjustment SET reason = 'other'",
+        ("adjustment {adjustment_id}: reason is other, and trade é follows from the log",),
+    ),
+    Damage(
+        ADJUSTMENT,
+        "UPDATE adjustment SET entries = jsonb_set(entries, '{0,quantity}', '\"4711\"')",
+        ("adjustment {adjustment_id}: entries is ", "came from trading by the ledger, and "),
+    ),
+    Damage(
+        TRADED,
+        "UPDATE ledger SET quantity = quantity + 1",
+        (f"ledger {POSITION} (adjustment ", SUM, "came from trading by the ledger, and "),
+    ),
+    Damage(TRADED, "UPDATE ledger SET sequence = sequence + 1", (f"ledger {POSITION} (adjustment ",)),
+    Damage(
+        ACTIVATED,
+        "UPDATE journal SET facts = jsonb_set(facts, '{platformAccount,tokenUsedBefore}', 'true')",
+        (f"journal {POSITION} (connection {{subject_id}}): facts.platformAccount.tokenUsedBefore is True", "chain "),
     ),
 ]
 

@@ -40,7 +40,7 @@ async def test_a_prune_that_was_killed_is_run_again(half_copy: System, halfway: 
     """And what is left is enough to verify, and to go on with a rebuild."""
     begun = ("begun", "me", uuid.uuid4(), uuid.uuid4())
     half_copy.rows(
-        'INSERT INTO dead_letter_action (partition, "offset", attempt, state, taken_by, command_id, allocation_id, '
+        'INSERT INTO dead_letter_action (partition, "offset", attempt, state, taken_by, command_id, subject_id, '
         "deadline, retried_partition, log_end) VALUES (0, 1, 1, %s, %s, %s, %s, now(), 1, 5) RETURNING 1",
         *begun,
     )

@@ -45,25 +45,25 @@ def third_no_event(records: list[Sent]) -> list[Sent]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (without_the_third, ["{events} {third} (allocation {id}): was not published, and later ones were"]),
-        (third_doubled, ["{events} 0/3 (allocation {id}): is of {third}, and stands behind that of {third}"]),
-        (third_again_at_the_end, ["{events} 0/{count} (allocation {id}): is of {third}, and stands behind that of "]),
+        (without_the_third, ["{events} {third} (key {id}): was not published, and later ones were"]),
+        (third_doubled, ["{events} 0/3 (key {id}): is of {third}, and stands behind that of {third}"]),
+        (third_again_at_the_end, ["{events} 0/{count} (key {id}): is of {third}, and stands behind that of "]),
         (
             third_before_second,
             [
                 "is of {second}, and stands behind that of {third}",
-                "{events} {second} (allocation ",
+                "{events} {second} (key ",
             ],
         ),
-        (third_changed, ["{events} 0/2 (allocation {id}): value.version is 99, and "]),
+        (third_changed, ["{events} 0/2 (key {id}): value.version is 99, and "]),
         (
             third_of_another_log,
             [
-                "{events} 0/2 (allocation {id}): is not from this log",
-                "{events} {third} (allocation {id}): was not published, and later ones were",
+                "{events} 0/2 (key {id}): is not from this log",
+                "{events} {third} (key {id}): was not published, and later ones were",
             ],
         ),
-        (third_no_event, ["{events} 0/2 (allocation key): is not from this log"]),
+        (third_no_event, ["{events} 0/2 (key key): is not from this log"]),
     ],
     ids=lambda each: each.__name__ if callable(each) else "",
 )

@@ -46,15 +46,15 @@ async def test_a_rewritten_history_is_whole_and_yet_not_what_was_noted(copy: Sys
 
 def rewrite(connection: psycopg.Connection[Any], partition: int, offset: int) -> None:
     rows = connection.execute(
-        'SELECT "offset", recorded_at, outcome, command_id::text, allocation_id::text, kind, verb, reason, '
+        'SELECT "offset", recorded_at, outcome, command_id::text, subject_id::text, kind, verb, reason, '
         "status_before, version_before, status_after, version_after, event, facts, traceparent, hash "
         'FROM journal WHERE partition = %s ORDER BY "offset"',
         (partition,),
     ).fetchall()
     last = bytes(32)
-    for at, recorded_at, outcome, command_id, allocation_id, kind, verb, reason, *rest, _ in rows:
+    for at, recorded_at, outcome, command_id, subject_id, kind, verb, reason, *rest, _ in rows:
         changed = "already_cleared!" if at == offset else reason
-        row = JournalRow(partition, at, recorded_at, outcome, command_id, allocation_id, kind, verb, changed, *rest)
+        row = JournalRow(partition, at, recorded_at, outcome, command_id, subject_id, kind, verb, changed, *rest)
         last = row.hash(last)
         connection.execute(
             'UPDATE journal SET reason = %s, hash = %s WHERE partition = %s AND "offset" = %s',

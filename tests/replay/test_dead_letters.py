@@ -14,6 +14,7 @@ from schemas.topics import partition_of
 from schemas.words import Kind, Verb
 from tests.support.commands import stamps
 from tests.support.dead_letters import PARTITIONS, finish_of, junk, letters, listed, misplace, reserve, rows_of
+from tests.support.platform import activate, adjust, deactivate, issued
 from tests.support.system import System
 
 
@@ -169,3 +170,29 @@ async def test_the_gauge_counts_the_open_ones(parking: System) -> None:
     await shows(2)
     assert (await letters(parking, "discard", *place, "--reason", "x")).status == 0
     await shows(1)
+
+
+async def test_commands_of_the_platform_are_retried_as_others_are(parking: System) -> None:
+    """Under the deadline of the retry; what they say, a token's expiry too, stays."""
+    connection_id, now = str(uuid.uuid4()), datetime.now(UTC)
+    token, account = str(uuid.uuid4()), str(uuid.uuid4())
+    asked = [
+        activate(connection_id, token, issued(account, now + timedelta(hours=1)), at=now),
+        adjust(connection_id, {"BTC": 5, "ETH": 7}, at=now - timedelta(days=1)),
+        deactivate(connection_id, at=now),
+    ]
+    late = activate(str(uuid.uuid4()), str(uuid.uuid4()), issued(account, now - timedelta(hours=1)), at=now)
+    for command, place in zip([*asked, late], await misplace(parking, *asked, late), strict=True):
+        ran = await letters(parking, "retry", *place)
+        assert ran.status == 0, ran
+        outcome = "refused invalid_connection_token" if command is late else "applied"
+        assert ran.out.endswith(f": {outcome}\n")
+    assert [("activate", "applied"), ("deactivate", "applied")] == rows_of(parking, connection_id)
+    balances = parking.rows(
+        "SELECT currency, available::int FROM account WHERE connection_id = %s ORDER BY currency", connection_id
+    )
+    assert [{"currency": "BTC", "available": 5}, {"currency": "ETH", "available": 7}] == balances
+    repeated = asked[1].model_copy(update={"command_id": str(uuid.uuid4())})
+    await misplace(parking, repeated)
+    ran = await letters(parking, "retry", "--id", repeated.subject_id)
+    assert ran.out.endswith(": repeated\n"), ran

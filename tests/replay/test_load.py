@@ -131,10 +131,17 @@ async def test_the_pace_is_the_captured_one_or_as_asked(system: System, target: 
         assert (0, (5, 0, 0, 0)) == (ran.status, counts(ran.out)), ran
         return float(re.findall(r"([0-9.]+) s, ", ran.out)[-1])
 
-    assert 1.9 <= await seconds() < 4
-    assert 0.9 <= await seconds("--speed", 2) < 1.9
-    assert 0.35 <= await seconds("--rate", 10) < 0.9
-    assert await seconds("--fast") < 0.35
+    async def takes(least: float, less_than: float, *options: object) -> None:
+        """A busy machine makes a load slow, and nothing makes it fast: three tries."""
+        for _ in range(3):
+            if (took := await seconds(*options)) < less_than:
+                break
+        assert least <= took < less_than
+
+    await takes(1.9, 4)
+    await takes(0.9, 1.9, "--speed", 2)
+    await takes(0.35, 0.9, "--rate", 10)
+    await takes(0, 0.35, "--fast")
     excluded = await load(target, file, "--fast", "--rate", 1)
     assert excluded.status == 2
     assert "exclude each other" in excluded.err

@@ -7,9 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.rewrite import Rewriter
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition, Reserve
+from schemas.commands import (
+    FINISHES,
+    RESERVES,
+    ActivateConnection,
+    AdjustBalance,
+    Amount,
+    Command,
+    Edition,
+    Reserve,
+)
+from schemas.records import encode_command, read_command
 from schemas.words import AfterFinal, Kind, Verb
 from tests.support.commands import NOON, stamps
+from tests.support.platform import activate, adjust, deactivate, issued, reactivate
 
 IDS = st.uuids().map(str)
 
@@ -67,7 +78,7 @@ def test_an_id_is_the_same_one_wherever_it_stands(allocation_id: str, connection
     )
     cleared = FINISHES[Kind.DEALLOCATION, Verb.CLEAR](**stamps(allocation_id))
     assert rewritten.allocation_id == rewriter.command(cleared).allocation_id
-    changed = {"allocation_id", "command_id", "connection_id", "partner_allocation_id"}
+    changed = {"allocation_id", "command_id", "connection_id", "partners_connection_id", "partner_allocation_id"}
     assert opened.model_dump(exclude=changed) == rewritten.model_dump(exclude=changed)
 
 
@@ -75,8 +86,44 @@ def test_connections_can_be_kept() -> None:
     opened = reserve(str(uuid.uuid4()), str(uuid.uuid4()))
     rewritten = Rewriter("seed", keep_connections=True).command(opened)
     assert isinstance(rewritten, Reserve)
-    assert opened.connection_id == rewritten.connection_id
     assert opened.allocation_id != rewritten.allocation_id
+    same = {"connection_id", "partners_connection_id"}
+    assert opened.model_dump(include=same) == rewritten.model_dump(include=same)
+    connected = activate(opened.connection_id, of=issued())
+    kept = Rewriter("seed", keep_connections=True).command(connected)
+    assert connected.model_dump(exclude={"command_id"}) == kept.model_dump(exclude={"command_id"})
+
+
+def test_a_connection_its_reserves_and_adjustments_stay_together() -> None:
+    """Of another seed, all is another: the token, the account of the platform, the connection."""
+    connection_id, token = str(uuid.uuid4()), "token"
+    reserved = reserve(str(uuid.uuid4()), connection_id)
+    asked = [
+        activate(connection_id, token, issued("account")),
+        deactivate(connection_id),
+        reactivate(connection_id),
+        adjust(connection_id, {"BTC": -5}),
+        reserved,
+    ]
+    rewriter = Rewriter("seed")
+    activated, *others, adjusted, opened = map(rewriter.command, asked)
+    assert isinstance(activated, ActivateConnection)
+    assert isinstance(adjusted, AdjustBalance)
+    assert isinstance(opened, Reserve)
+    assert activated.issued is not None
+    assert {rewriter.map(connection_id)} == {
+        *(activated.subject_id, *(each.subject_id for each in others), adjusted.connection_id, opened.connection_id)
+    }
+    assert activated.issued.partners_connection_id == opened.partners_connection_id != "account"
+    assert rewriter.map(asked[3].subject_id) == adjusted.adjustment_id
+    again = Rewriter("seed").command(activate(str(uuid.uuid4()), token))
+    other = Rewriter("other").command(asked[0])
+    assert isinstance(again, ActivateConnection)
+    assert isinstance(other, ActivateConnection)
+    assert 3 == len({asked[0].token_hash, activated.token_hash, other.token_hash})  # type: ignore[attr-defined]
+    assert activated.token_hash == again.token_hash
+    for command in (activated, *others, adjusted, opened):
+        read_command(encode_command(command))
 
 
 def test_headers_are_changed_where_they_hold_an_id_and_nowhere_else() -> None:

@@ -4,15 +4,17 @@ import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.domain.machine import Allocation, Applied, Refused, State, Tombstone, Verdict, decide, evolve
 from replay.pace import as_captured, at_once, steady
 from replay.times import Times
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
+from schemas.commands import FINISHES, RESERVES, ActivateConnection, Amount, Command, Edition
 from schemas.words import AfterFinal, Kind, Verb
 from tests.support.commands import NOON, stamps
+from tests.support.platform import activate, issued
 
 DAYS_LATER = NOON + timedelta(days=3)
 
@@ -140,3 +142,16 @@ def test_paces() -> None:
     assert [0.0, 0.25, 0.25, 1.0] == [double(n, at) for n, at in enumerate(stamps_ms)]
     assert [0.0, 0.02, 0.04, 0.06] == [even(n, at) for n, at in enumerate(stamps_ms)]
     assert [0.0] * 4 == [now(n, at) for n, at in enumerate(stamps_ms)]
+
+
+@pytest.mark.parametrize(
+    ("left_seconds", "expired"), [(-3600, True), (-1, True), (0, False), (5, False), (9999, False)]
+)
+def test_a_token_that_had_expired_has_and_one_that_had_not_has_not(left_seconds: int, expired: bool) -> None:  # noqa: FBT001
+    appended, later = NOON + timedelta(seconds=1), NOON + timedelta(days=30)
+    command = activate(str(uuid.uuid4()), of=issued(expires_at=appended + timedelta(seconds=left_seconds)))
+    again = Times().shift(command, appended, later)
+    assert isinstance(again, ActivateConnection)
+    assert again.issued is not None
+    appended_again = (later, again.deadline)
+    assert [expired] * 2 == [each > again.issued.expires_at for each in appended_again]

@@ -13,6 +13,7 @@ from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
 from schemas.events import (
     AccountFact,
     AllocationCleared,
+    AllocationEvent,
     AllocationRejected,
     AllocationReleased,
     AllocationReserved,
@@ -20,7 +21,6 @@ from schemas.events import (
     DeallocationRejected,
     DeallocationReleased,
     DeallocationReserved,
-    Event,
     Facts,
     PolicyFact,
 )
@@ -95,7 +95,7 @@ COMMANDS: list[Command] = [
     ),
     *(FINISHES[kind, verb](**STAMPS) for kind in Kind for verb in (Verb.CLEAR, Verb.RELEASE)),
 ]
-EVENTS: list[tuple[Event, Facts]] = [
+EVENTS: list[tuple[AllocationEvent, Facts]] = [
     (AllocationReserved(**OPENED), Facts(policy=POLICY)),
     (AllocationRejected(**OPENED, rejection_reason=Rejection.LIMIT_EXCEEDED), Facts(policy=REJECTED)),
     (AllocationCleared(**HAPPENED), Facts(account=ACCOUNT)),
@@ -123,15 +123,15 @@ def test_commands_on_the_wire(command: Command) -> None:
 
 
 @pytest.mark.parametrize(("event", "facts"), EVENTS, ids=lambda each: type(each).__name__)
-def test_events_on_the_wire(event: Event, facts: Facts) -> None:
+def test_events_on_the_wire(event: AllocationEvent, facts: Facts) -> None:
     document = event_document(event)
     value = encode_event(document, facts_document(facts))
-    golden(type(event).__name__, value, event_headers(document, Position("allocation-commands", 4, 120), bytes(32)))
+    golden(type(event).__name__, value, event_headers(document, ID, Position("allocation-commands", 4, 120), bytes(32)))
     assert (event, facts) == decode_event(value)
 
 
 def test_an_event_names_the_command_that_caused_it() -> None:
-    headers = event_headers(event_document(EVENTS[0][0]), Position("allocation-commands", 4, 120), bytes(32))
+    headers = event_headers(event_document(EVENTS[0][0]), ID, Position("allocation-commands", 4, 120), bytes(32))
     assert position_of(headers, "ce_id") == Position("allocation-commands", 4, 120)
 
 

@@ -2,20 +2,21 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import dict_row
 
 from processor.apply import Applier, decide
-from processor.domain.batch import Batch, Record, read, wanted
+from processor.domain.batch import Batch, Record, read, usages_of, wanted
 from processor.domain.journal import FIRST_HASH
 from processor.domain.policy import PolicySettings
+from processor.plug.plug import Plug
 from processor.postgres import tables
 from processor.postgres.store import Store
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition
+from schemas.commands import FINISHES, RESERVES, AllocationCommand, Amount, Command, Edition, Reserve
 from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
 from schemas.words import AfterFinal, Kind, Verb
@@ -33,13 +34,13 @@ class Log:
     def __init__(self) -> None:
         self.ends: dict[int, int] = defaultdict(int)
 
-    def append(self, command: Command) -> Record:
-        key = key_of(command.allocation_id)
-        return self.append_raw(partition_of(key, PARTITIONS), key, encode_command(command))
+    def append(self, command: Command, at: datetime | None = None) -> Record:
+        key = key_of(command.subject_id)
+        return self.append_raw(partition_of(key, PARTITIONS), key, encode_command(command), at)
 
-    def append_raw(self, partition: int, key: bytes, value: bytes) -> Record:
+    def append_raw(self, partition: int, key: bytes, value: bytes, at: datetime | None = None) -> Record:
         offset, self.ends[partition] = self.ends[partition], self.ends[partition] + 1
-        return Record(partition, offset, NOON + timedelta(milliseconds=offset), key, value, [])
+        return Record(partition, offset, at or NOON + timedelta(milliseconds=offset), key, value, [])
 
 
 def reserve(
@@ -48,11 +49,12 @@ def reserve(
     kind: Kind = Kind.ALLOCATION,
     of: str | None = None,
     currency: str = "BTC",
-) -> Command:
+    client: str | None = None,
+) -> Reserve:
     return RESERVES[kind](
         **stamps(of or str(uuid.uuid4())),
         amount=Amount(currency=currency, quantity=str(quantity)),
-        client_id=str(uuid.uuid4()),
+        client_id=client or str(uuid.uuid4()),
         connection_id=account or str(uuid.uuid4()),
         partners_connection_id="account",
         edition=Edition(),
@@ -60,7 +62,7 @@ def reserve(
     )
 
 
-def finish(command: Command, verb: Verb = Verb.CLEAR) -> Command:
+def finish(command: AllocationCommand, verb: Verb = Verb.CLEAR) -> Command:
     return FINISHES[command.kind, verb](**stamps(command.allocation_id))
 
 
@@ -71,10 +73,11 @@ def on(
     quantity: int = 5,
     of: str | None = None,
     currency: str = "BTC",
-) -> Command:
+    client: str | None = None,
+) -> Reserve:
     """A reserve whose id belongs on a partition."""
     while True:
-        asked = reserve(quantity, account, kind, of, currency)
+        asked = reserve(quantity, account, kind, of, currency, client)
         if partition_of(key_of(asked.allocation_id), PARTITIONS) == partition:
             return asked
 
@@ -83,19 +86,30 @@ async def opened(database_url: str) -> Connection:
     return await connect(ServiceSettings(postgres_url=database_url), "test")  # type: ignore[arg-type]
 
 
-async def decided(connection: Connection, records: Sequence[Record], partitions: int = PARTITIONS) -> Batch:
+async def decided(
+    connection: Connection,
+    records: Sequence[Record],
+    partitions: int = PARTITIONS,
+    policy: PolicySettings = NO_RULES,
+) -> Batch:
     """A batch that is decided on rows as they are now, and not committed."""
     reads = [read(record, partitions) for record in records]
-    return decide(await tables.load(connection, wanted(reads)), reads, NO_RULES)
+    return decide(await tables.load(connection, wanted(reads, usages=usages_of(reads, policy))), reads, policy)
 
 
 async def commit(connection: Connection, batch: Batch) -> None:
     await tables.commit(connection, batch)
 
 
-def applier(database_url: str) -> Applier:
+def applier(
+    database_url: str,
+    policy: PolicySettings = NO_RULES,
+    plug: Plug | None = None,
+    committed: Callable[[Batch], None] = lambda _: None,
+) -> Applier:
     """To be closed."""
-    return Applier(Store(ServiceSettings(postgres_url=database_url)), PARTITIONS, NO_RULES)  # type: ignore[arg-type]
+    store = Store(ServiceSettings(postgres_url=database_url), policy)  # type: ignore[arg-type]
+    return Applier(store, PARTITIONS, policy, plug, committed)
 
 
 async def prepare(connection: Connection) -> None:
@@ -114,9 +128,20 @@ def rows(database_url: str, statement: str) -> list[dict[str, Any]]:
         return connection.execute(statement.encode()).fetchall()
 
 
-TABLES: Final = ("watermark", "journal", "allocation", "account", "ledger", "dead_letter")
+TABLES: Final = (
+    "watermark",
+    "journal",
+    "allocation",
+    "account",
+    "ledger",
+    "dead_letter",
+    "connection",
+    "platform_account",
+    "adjustment",
+    "daily_usage",
+)
 
 
 def everything(database_url: str) -> list[list[dict[str, Any]]]:
     """All rows of all tables that follow from the log."""
-    return [rows(database_url, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]  # noqa: S608
+    return [rows(database_url, f"SELECT * FROM {table} AS every ORDER BY every::text") for table in TABLES]  # noqa: S608

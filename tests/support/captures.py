@@ -14,7 +14,7 @@ from tests.support.cli import Ran, run
 from tests.support.system import System
 
 COLUMNS = (
-    "SELECT command_id::text, allocation_id::text, kind, verb, outcome, reason, status_before, version_before, "
+    "SELECT command_id::text, subject_id::text, kind, verb, outcome, reason, status_before, version_before, "
     "status_after, version_after FROM journal WHERE outcome <> 'parked'"
 )
 
@@ -36,8 +36,8 @@ def journal(system: System, rewriter: Rewriter | None = None) -> Counter[tuple[A
     """What became of each command, under the ids that a rewriter returns them."""
     rename = rewriter.map if rewriter else str
     return Counter(
-        (rename(command_id), rename(allocation_id), *rest)
-        for command_id, allocation_id, *rest in (tuple(row.values()) for row in system.rows(COLUMNS))
+        (rename(command_id), rename(subject_id), *rest)
+        for command_id, subject_id, *rest in (tuple(row.values()) for row in system.rows(COLUMNS))
     )
 
 

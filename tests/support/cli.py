@@ -4,11 +4,16 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.child import ended, kill
+from tests.support.forked import AVAILABLE, fork
+
+TIMEOUT_SECONDS = 90
 ALLOCATIONS = Path(sys.executable).with_name("allocations")
 
 
@@ -25,8 +30,8 @@ async def start(*arguments: object, **environment: str) -> Process:
     )
 
 
-async def finish(process: Process, timeout_seconds: float = 90) -> Ran:
-    out, err = await asyncio.wait_for(process.communicate(), timeout_seconds)
+async def finish(process: Process) -> Ran:
+    out, err = await asyncio.wait_for(process.communicate(), TIMEOUT_SECONDS)
     assert process.returncode is not None
     ran = Ran(process.returncode, out.decode(), err.decode())
     assert "Traceback" not in ran.err, ran.err
@@ -34,7 +39,20 @@ async def finish(process: Process, timeout_seconds: float = 90) -> Ran:
 
 
 async def run(*arguments: object, **environment: str) -> Ran:
-    return await finish(await start(*arguments, **environment))
+    """To its end. Where it is forked, its output goes to files."""
+    if not AVAILABLE:
+        return await finish(await start(*arguments, **environment))
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = fork([*map(str, arguments)], os.environ | environment, out.fileno(), err.fileno())
+        try:
+            status = await asyncio.wait_for(ended(process), TIMEOUT_SECONDS)
+        finally:
+            kill(process)
+        ran = Ran(
+            status, *(os.pread(each.fileno(), os.fstat(each.fileno()).st_size, 0).decode() for each in (out, err))
+        )
+    assert "Traceback" not in ran.err, ran.err
+    return ran
 
 
 async def interrupt_when(process: Process, is_time: Callable[[], bool]) -> Ran:

@@ -37,7 +37,7 @@ async def misplace(system: System, *commands: Command) -> list[tuple[int, int]]:
     places = []
     async with system.producer() as producer:
         for command in commands:
-            key = key_of(command.allocation_id)
+            key = key_of(command.subject_id)
             wrong = (partition_of(key, PARTITIONS) + 1) % PARTITIONS
             headers = [("traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01")]
             sent = await producer.send_and_wait(
@@ -72,11 +72,11 @@ async def listed(system: System, *options: object) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ran.out.splitlines()]
 
 
-def rows_of(system: System, allocation_id: str) -> list[tuple[str, str]]:
+def rows_of(system: System, subject_id: str) -> list[tuple[str, str]]:
     return [
         (row["verb"], row["outcome"])
         for row in system.rows(
-            'SELECT verb, outcome FROM journal WHERE allocation_id = %s::uuid ORDER BY partition, "offset"',
-            allocation_id,
+            'SELECT verb, outcome FROM journal WHERE subject_id = %s::uuid ORDER BY partition, "offset"',
+            subject_id,
         )
     ]

@@ -1,6 +1,7 @@
 """A long and varied history of commands, published straight to the topic as an ingress would; its seed is printed."""
 
 import asyncio
+import hashlib
 import random
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,20 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from schemas.commands import FINISHES, RESERVES, Amount, Command, Edition, Reserve
+from schemas.commands import (
+    FINISHES,
+    RESERVES,
+    ActivateConnection,
+    AdjustBalance,
+    Amount,
+    Command,
+    DeactivateConnection,
+    Edition,
+    Entry,
+    IssuedToken,
+    ReactivateConnection,
+    Reserve,
+)
 from schemas.records import encode_command, key_of
 from schemas.topics import Topics, partition_of
 from schemas.words import AfterFinal, Kind, Verb
@@ -18,13 +32,28 @@ LIMITED = "LIMITED"
 CURRENCIES = ["BTC", "ETH", LIMITED]
 UNFINISHED_MAX = 200
 AT_ONCE = 2000
+CLIENT = "11111111-1111-4111-8111-111111111111"
+TRADERS = 8
+PLATFORM_ACCOUNTS = ["platform-0", "platform é"]
 
 
 class History:
-    """Reserves and what follows them, of both kinds, on few accounts, out of step with each other."""
+    """Reserves and what follows them, of both kinds, on few accounts, out of step with each other.
 
-    def __init__(self, generator: random.Random, accounts: int = 30) -> None:
+    With `platform`, adjustments of these accounts, and connections that come and go on few accounts of the platform.
+    With `opened` these connections have accounts from the beginning: the first `TRADERS` commands add to them what the
+    next as many take away.
+    """
+
+    def __init__(
+        self, generator: random.Random, accounts: int = 30, *, platform: bool = False, opened: bool = False
+    ) -> None:
         self._generator = generator
+        self._platform = platform
+        self._adjustments: list[AdjustBalance] = []
+        self._traders = [self._uuid() for _ in range(TRADERS)] if platform else []
+        self._tokens = [f"{generator.getrandbits(256):064x}" for _ in range(3 * TRADERS)] if platform else []
+        self._opening = [(trader, change) for change in ("1", "-1") for trader in self._traders] if opened else []
         self._accounts = [self._uuid() for _ in range(accounts)]
         self._unfinished: list[Reserve] = []
         self._seen: list[Reserve] = []
@@ -34,6 +63,10 @@ class History:
             yield self._next()
 
     def _next(self) -> Command:
+        if self._opening:
+            return self._open(*self._opening.pop(0))
+        if self._platform and self._generator.random() < 0.3:
+            return self._adjust() if self._generator.random() < 0.6 else self._connect()
         chance = self._generator.random()
         if self._seen and chance < 0.05:
             return self._again()
@@ -46,6 +79,59 @@ class History:
         self._unfinished.append(reserve)
         self._remember(reserve)
         return reserve
+
+    def _open(self, trader: str, change: str) -> Command:
+        return AdjustBalance(
+            **self._times(),
+            adjustment_id=self._uuid(),
+            connection_id=trader,
+            reason="opening",
+            entries=tuple(Entry(currency=each, quantity=change) for each in sorted(CURRENCIES)),
+        )
+
+    def _adjust(self) -> Command:
+        """A new one, a repeat, or other content under the id of one before."""
+        generator = self._generator
+        if self._adjustments and generator.random() < 0.1:
+            earlier = generator.choice(self._adjustments)
+            other = {"reason": "other"} if generator.random() < 0.5 else {}
+            return earlier.model_copy(update=self._times() | other)
+        currencies = sorted(generator.sample(CURRENCIES, generator.randint(1, 3)))
+        adjustment = AdjustBalance(
+            **self._times(),
+            adjustment_id=self._uuid(),
+            connection_id=generator.choice(self._accounts + self._traders),
+            reason="trade é",
+            entries=tuple(
+                Entry(currency=each, quantity=str(generator.choice([1, 1, -1]) * generator.randint(1, 100)))
+                for each in currencies
+            ),
+        )
+        self._adjustments.append(adjustment)
+        return adjustment
+
+    def _connect(self) -> Command:
+        generator, trader = self._generator, self._generator.choice(self._traders)
+        way = generator.randrange(4)
+        if way == 0:
+            return DeactivateConnection(**self._times(), connection_id=trader, asked_by="operator")
+        if way == 1:
+            return ReactivateConnection(**self._times(), connection_id=trader, asked_by="operator")
+        token = generator.choice(self._tokens)
+        account = PLATFORM_ACCOUNTS[int(token, 16) % len(PLATFORM_ACCOUNTS)]
+        issued = IssuedToken(
+            partners_connection_id=account,
+            partners_client_id="user",
+            expires_at=datetime.now(UTC) + timedelta(hours=generator.choice([-1, 2, 2, 2])),
+        )
+        return ActivateConnection(
+            **self._times(),
+            connection_id=trader,
+            client_id=CLIENT,
+            client_wallet_id=generator.choice([None, "wallet"]),
+            token_hash=hashlib.sha256(token.encode()).hexdigest(),
+            issued=issued if generator.random() < 0.9 else None,
+        )
 
     def _again(self) -> Command:
         """A repeat, a re-issue, other content, an id of the other kind, or what is too late."""
@@ -65,13 +151,14 @@ class History:
     def _reserve(self, of: str | None = None) -> Reserve:
         generator = self._generator
         kind = generator.choice([Kind.ALLOCATION, Kind.ALLOCATION, Kind.DEALLOCATION])
+        by_trader = bool(self._traders) and generator.random() < 0.3
         reserve = RESERVES[kind](
             **self._stamps(of or self._uuid()),
             amount=Amount(currency=generator.choice(CURRENCIES), quantity=str(generator.randint(1, 150))),
-            client_id=self._uuid(),
-            connection_id=generator.choice(self._accounts),
-            partners_connection_id="account é",
-            partner_client_id=generator.choice([None, "", "client"]),
+            client_id=CLIENT if by_trader else self._uuid(),
+            connection_id=generator.choice(self._traders if by_trader else self._accounts),
+            partners_connection_id=generator.choice(PLATFORM_ACCOUNTS) if by_trader else "account é",
+            partner_client_id=None if by_trader else generator.choice([None, "", "client"]),
             notes=generator.choice([None, "a note"]),
             edition=Edition(quantity_form="string"),
             after_final=generator.choice(list(AfterFinal)),
@@ -83,13 +170,11 @@ class History:
         return FINISHES[reserve.kind, verb](**self._stamps(reserve.allocation_id))
 
     def _stamps(self, allocation_id: str) -> dict[str, Any]:
+        return {"allocation_id": allocation_id} | self._times()
+
+    def _times(self) -> dict[str, Any]:
         now = datetime.now(UTC)
-        return {
-            "command_id": self._uuid(),
-            "allocation_id": allocation_id,
-            "received_at": now,
-            "deadline": now + timedelta(hours=2),
-        }
+        return {"command_id": self._uuid(), "received_at": now, "deadline": now + timedelta(hours=2)}
 
     def _remember(self, reserve: Reserve) -> None:
         self._seen.append(reserve)
@@ -105,7 +190,7 @@ async def publish(producer: AIOKafkaProducer, topics: Topics, partitions: int, h
     sent = []
     headers = [("traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")]
     for number, command in enumerate(history.commands(count)):
-        key = key_of(command.allocation_id)
+        key = key_of(command.subject_id)
         where = {"topic": topics.commands, "partition": partition_of(key, partitions)}
         junk = number % 1000 == 500
         value = b"\x00junk" if junk else encode_command(command)

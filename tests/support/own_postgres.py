@@ -1,5 +1,6 @@
 """A Postgres of a test's own, whose settings it may change."""
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ async def own_postgres(folder: Path, **settings: str) -> AsyncIterator[OwnPostgr
         async with Supervisor(print) as supervisor:
             child = postgres.child()
             options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-            supervisor.start(replace(child, argv=[*child.argv, *options]))
+            supervisor.start(replace(child, argv=[*child.argv, *options], stop_signal=signal.SIGQUIT))
             await postgres.wait_ready()
             migrate(postgres.url)
             yield OwnPostgres(postgres.url, _of(postgres.url, "postgres"))

@@ -6,12 +6,13 @@ Kafka's settings too. What stops or kills a server, and `allocations up`, has em
 
 import asyncio
 import os
+import signal
 import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -83,8 +84,8 @@ async def _embedded() -> AsyncIterator[Servers]:
         postgres = Postgres(data, print)
         async with Supervisor(print) as supervisor:
             await asyncio.gather(kafka.prepare(), postgres.prepare())
-            supervisor.start(kafka.child())
-            supervisor.start(postgres.child())
+            supervisor.start(replace(kafka.child(), stop_signal=signal.SIGKILL))  # nobody needs what they hold
+            supervisor.start(replace(postgres.child(), stop_signal=signal.SIGQUIT))
             await asyncio.gather(kafka.wait_ready(), postgres.wait_ready())
             yield Servers("embedded", kafka.bootstrap, postgres.url)
         kafka.close()

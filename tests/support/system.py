@@ -2,9 +2,8 @@
 
 import asyncio
 import signal
-import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +16,19 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from psycopg.rows import dict_row
 
 from bitgo.client import BitGo, load_private_key
-from local.child import Child
+from local.child import Child, Process
 from local.credentials import development_key, operator_token
-from local.ports import reserve_port
+from local.ports import give_back, reserve_port
 from local.ready import wait_until
 from local.supervisor import Change, Supervisor
 from schemas.topics import Topics
 from service.settings import ServiceSettings
 from service.topics import ensure_topics
+from tests.support import forked
 from tests.support.servers import Servers
 
 ENTERPRISE = "enterprise-1"
+Spawn = Callable[[Child], Process]
 
 
 @dataclass
@@ -44,6 +45,7 @@ class System:
     health: dict[str, str] = field(default_factory=dict)
     ended: list[tuple[str, int]] = field(default_factory=list)
     """Name and exit status of every process that ended, in order."""
+    ports: list[int] = field(default_factory=list)
 
     @property
     def topics(self) -> Topics:
@@ -60,14 +62,14 @@ class System:
         await ensure_topics(self.settings(), self.partitions, replication=1)
 
     async def processor(self, name: str = "processor-0", *, wait: bool = True, **settings: str) -> None:
-        own = {"instance_id": name, "group_id": f"{self.prefix}processors"}
+        own = {"instance_id": name, "group_id": f"{self.prefix}processors", "connections": "open"}
         await self._start("processor", name, own | settings, wait=wait)
 
     async def ingress(self, name: str = "ingress-0", *, wait: bool = True, **settings: str) -> BitGo:
         """Start an ingress; returns a BitGo that calls it (to be entered)."""
         private, public = development_key(self.folder)
         _, known = operator_token(self.folder)
-        port = reserve_port()
+        port = self._port()
         own = {
             "name": name,
             "port": str(port),
@@ -80,7 +82,7 @@ class System:
         return BitGo(self.urls[name], load_private_key(private.read_bytes()))
 
     async def _start(self, verb: str, name: str, settings: dict[str, str], *, wait: bool) -> None:
-        port = reserve_port()
+        port = self._port()
         common = {
             "kafka_bootstrap_servers": self.kafka,
             "postgres_url": self.database_url,
@@ -91,7 +93,7 @@ class System:
         self.supervisor.start(
             Child(
                 name=name,
-                argv=[sys.executable, "-m", "cli", verb],
+                argv=[*forked.PROGRAM, verb],
                 log=self.log(name),
                 env={f"{verb}_{key}".upper(): value for key, value in (common | settings).items()},
                 stop_timeout_seconds=25,
@@ -99,6 +101,10 @@ class System:
         )
         if wait:
             await self.ready(name)
+
+    def _port(self) -> int:
+        self.ports.append(reserve_port())
+        return self.ports[-1]
 
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
@@ -196,7 +202,7 @@ class System:
 
 @asynccontextmanager
 async def running_system(
-    servers: Servers, database_url: str, folder: Path, partitions: int = 8
+    servers: Servers, database_url: str, folder: Path, partitions: int = 8, spawn: Spawn = forked.spawn
 ) -> AsyncIterator[System]:
     ended: list[tuple[str, int]] = []
 
@@ -204,18 +210,27 @@ async def running_system(
         if change.what == "ended" and change.status is not None:
             ended.append((change.name, change.status))
 
-    async with Supervisor(print, notify) as supervisor:
-        prefix = f"t{uuid.uuid4().hex[:12]}."
-        async with System(servers.kafka, database_url, prefix, folder, supervisor, partitions, ended=ended) as system:
-            yield system
+    ports: list[int] = []
+    try:
+        async with Supervisor(print, notify, spawn) as supervisor:
+            prefix = f"t{uuid.uuid4().hex[:12]}."
+            async with System(
+                servers.kafka, database_url, prefix, folder, supervisor, partitions, ended=ended, ports=ports
+            ) as system:
+                yield system
+    finally:
+        for port in ports:
+            give_back(port)
 
 
 @asynccontextmanager
-async def shared_system(servers: Servers, template: str, folder: Path) -> AsyncIterator[System]:
+async def shared_system(
+    servers: Servers, template: str, folder: Path, spawn: Spawn = forked.spawn
+) -> AsyncIterator[System]:
     """A system without any process yet, for several tests; ids are new in each, so they do not disturb each other."""
     name = f"shared_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    async with running_system(servers, servers.database_url(name), folder) as started:
+    async with running_system(servers, servers.database_url(name), folder, spawn=spawn) as started:
         yield started
 
 

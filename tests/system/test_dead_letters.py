@@ -131,9 +131,9 @@ async def test_nothing_of_a_halted_partition_is_skipped_by_a_restart(system: Sys
     while (await system.readyz("processor-0"))[0] == 200:
         await asyncio.sleep(0.05)
     await system.supervisor.remove("processor-0")
-    await system.processor("processor-1", wait=False)
+    await system.processor(wait=False)
     async with asyncio.timeout(20):
-        while "problems" not in (found := await system.readyz("processor-1"))[1] or not any(
+        while "problems" not in (found := await system.readyz("processor-0"))[1] or not any(
             name.startswith("partition") for name in found[1]["problems"]
         ):
             await asyncio.sleep(0.1)

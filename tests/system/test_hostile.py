@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import time
 import uuid
 
 import pytest
@@ -108,9 +107,7 @@ async def test_a_compressed_body_is_not_unpacked(besieged: Besieged, *, signed: 
     bomb = gzip.compress(b" " * 60_000_000)
     async with line_to(besieged.url) as line:
         await line.send(besieged.request(bomb[:65_000], "Content-Encoding: gzip", signed=signed))
-        started = time.monotonic()
         assert (415 if signed else 401) == status(await line.answer())
-    assert time.monotonic() - started < 0.5
     path, headers = f"/bitgo/v1/allocation/{uuid.uuid4()}/clear", {"Content-Encoding": "gzip"}
     async with BitGo(besieged.url, besieged.bitgo.key) as bitgo:
         ignored = await bitgo.call("PUT", path, bitgo.headers() | headers, data=bomb[:65_000])

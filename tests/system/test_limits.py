@@ -73,7 +73,8 @@ async def test_a_path_that_names_no_uuid(site: Site, bad: str, kind: Kind) -> No
         ("GET", "/bitgo/v1/nothing", 404),
         ("DELETE", "/bitgo/v1/allocations", 405),
         ("POST", f"/bitgo/v1/allocation/{UNKNOWN}/clear", 405),
-        ("POST", "/bitgo/v1/connections", 404),
+        ("PUT", "/bitgo/v1/connections", 405),
+        ("GET", "/platform/v1/nothing", 404),
     ],
 )
 async def test_paths_and_methods_that_there_are_not(site: Site, method: str, path: str, status: int) -> None:
@@ -85,12 +86,12 @@ async def test_paths_and_methods_that_there_are_not(site: Site, method: str, pat
 async def test_over_the_limit_of_requests_in_flight(system: System) -> None:
     """One place only, and it is taken by a write whose processor does not run."""
     await system.processor()
-    async with await system.ingress(requests_in_flight_max="1", answer_timeout_seconds="3") as bitgo:
+    async with await system.ingress(requests_in_flight_max="1", answer_timeout_seconds="5") as bitgo:
         body = reserve_body(Kind.ALLOCATION)
         assert (await bitgo.reserve(Kind.ALLOCATION, body)).status == 200
         await system.supervisor.remove("processor-0")
         waiting = asyncio.create_task(bitgo.clear(Kind.ALLOCATION, body["allocationId"]))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(4):
             while not (await system.metrics("ingress-0"))["ingress_requests_in_flight"]:
                 await asyncio.sleep(0.02)
         refused = await bitgo.release(Kind.ALLOCATION, body["allocationId"])
@@ -100,7 +101,7 @@ async def test_over_the_limit_of_requests_in_flight(system: System) -> None:
         assert unauthorized.status == 401
         assert (503, "outcome_pending") == (pending.status, pending.body["code"])
         assert {"Retry-After", "Command-Id", "Log-Position"} <= pending.headers.keys()
-        await system.processor("processor-1")
+        await system.processor()
         again = await bitgo.finish(Kind.ALLOCATION, Verb.CLEAR, body["allocationId"])
         assert (200, "cleared", "2") == (again.status, again.body["status"], again.headers["Allocation-Version"])
     assert 1 == len(system.rows("SELECT 1 FROM ledger"))
@@ -122,6 +123,6 @@ async def test_over_the_limit_of_lag_nothing_is_published_and_no_token_used(syst
         path = f"/bitgo/v1/allocation/{allocation}/release"
         refused = await bitgo.call("PUT", path, headers)
         assert (503, "overloaded") == (refused.status, refused.body["code"])
-        await system.processor("processor-1")
+        await system.processor()
         await system.caught_up()
         assert (await bitgo.call("PUT", path, headers)).status == 404

@@ -16,7 +16,6 @@ from schemathesis.specs.openapi.checks import (
 from bitgo.client import SIGNATURE, sign
 from tests.system.conftest import Site
 
-EXAMPLES = 60
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -31,23 +30,56 @@ async def test_the_document_names_every_endpoint_of_the_contract(site: Site) -> 
         for noun in (kind, f"{kind}s"):
             expected |= {("PUT", f"{base}/{noun}/{{id}}/{verb}") for verb in ("clear", "release")}
             expected.add(("GET", f"{base}/{noun}/{{id}}"))
+    connections = "/platform/v1/connections"
+    expected |= {
+        ("GET", path)
+        for path in (
+            connections,
+            f"{connections}/{{connectionId}}",
+            f"{connections}/{{connectionId}}/accounts",
+            f"{connections}/{{connectionId}}/accounts/{{currency}}/ledger",
+            f"{connections}/{{connectionId}}/history",
+            "/platform/v1/allocations/{allocationId}/history",
+            "/platform/v1/adjustments/{adjustmentId}/history",
+            "/platform/v1/reservations",
+        )
+    }
+    expected |= {
+        ("POST", f"{base}/connections"),
+        ("GET", f"{base}/connections/{{id}}"),
+        ("POST", "/platform/v1/connection-tokens"),
+        ("GET", "/platform/v1/connection-tokens"),
+        ("DELETE", "/platform/v1/connection-tokens/{tokenHash}"),
+        ("POST", "/platform/v1/adjustments"),
+        ("POST", "/platform/v1/adjustments/batch"),
+        ("GET", "/platform/v1/adjustments/{id}"),
+        ("POST", f"{connections}/{{id}}/deactivate"),
+        ("POST", f"{connections}/{{id}}/reactivate"),
+    }
     assert expected == operations
 
 
 @pytest.mark.timeout(300)
-async def test_generated_requests_find_no_500_and_nothing_undocumented(site: Site) -> None:
+@pytest.mark.parametrize("examples", [20, pytest.param(100, marks=pytest.mark.long)])
+async def test_generated_requests_find_no_500_and_nothing_undocumented(site: Site, examples: int) -> None:
     document = (await site.bitgo.call("GET", "/openapi.json", {})).body
-    await asyncio.to_thread(_generate, site, document)
+    await asyncio.to_thread(_generate, site, document, examples)
 
 
-def _generate(site: Site, document: dict[str, Any]) -> None:
+def _generate(site: Site, document: dict[str, Any], examples: int) -> None:
     for result in schemathesis.openapi.from_dict(document).get_all_operations():
         operation = result.ok()
 
-        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def send(case: schemathesis.Case) -> None:
-            response = case.call(base_url=site.bitgo.url, headers={SIGNATURE: sign(site.bitgo.key)}, timeout=30)
+            response = case.call(base_url=site.bitgo.url, headers=_headers(site, case.path), timeout=30)
             case.validate_response(response, checks=CHECKS)
 
         send()
+
+
+def _headers(site: Site, path: str) -> dict[str, str]:
+    if path.startswith("/platform/"):
+        return {"Authorization": f"Bearer {(site.system.folder / 'operator-token').read_text().strip()}"}
+    return {SIGNATURE: sign(site.bitgo.key)}

@@ -63,7 +63,7 @@ async def test_copies_of_one_reserve_at_once_make_one_reservation(site: Site) ->
     }
     assert len({reply.headers["Log-Position"] for reply in replies}) == 20
     outcomes = site.system.rows(
-        "SELECT outcome, count(*) FROM journal WHERE allocation_id = %s GROUP BY 1", body["allocationId"]
+        "SELECT outcome, count(*) FROM journal WHERE subject_id = %s GROUP BY 1", body["allocationId"]
     )
     assert {"applied": 1, "repeated": 19} == {row["outcome"]: row["count"] for row in outcomes}
 

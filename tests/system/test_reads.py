@@ -65,7 +65,7 @@ async def test_the_read_shape(site: Site, kind: Kind, status: Status, expected: 
         **expected,
     } == {name: value for name, value in allocation.items() if name not in ("createdAt", "updatedAt", "evaluationId")}
     [first] = site.system.rows(
-        "SELECT command_id FROM journal WHERE allocation_id = %s AND verb = 'reserve'", body[f"{kind}Id"]
+        "SELECT command_id FROM journal WHERE subject_id = %s AND verb = 'reserve'", body[f"{kind}Id"]
     )
     assert str(first["command_id"]) == allocation["evaluationId"]
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psycopg
 import pytest
 
-from bitgo.client import BitGo, reserve_body
+from bitgo.client import BitGo, Reply, reserve_body
 from schemas.words import Kind
 from tests.support.servers import Servers
 from tests.support.system import System, shared_system
@@ -73,23 +74,24 @@ async def bitgo(running: System) -> AsyncIterator[BitGo]:
 @pytest.mark.parametrize("state", STATES)
 async def test_a_state_of_the_server_passes(running: System, bitgo: BitGo, state: str) -> None:
     begin, end = STATES[state]
-    ids = []
+    bodies = [reserve_body(Kind.ALLOCATION, notes="→ ü \\ ' \"") for _ in range(4)]
     _execute(running, begin)
-    for _ in range(4):
-        body = reserve_body(Kind.ALLOCATION, notes="→ ü \\ ' \"")
-        reply = await bitgo.reserve(Kind.ALLOCATION, body)
-        assert reply.status in (200, 503), reply.body
-        ids.append(body)
-        await asyncio.sleep(0.3)
+    replies = await asyncio.gather(*(_reserve(bitgo, body, 0.3 * n) for n, body in enumerate(bodies)))
+    assert [] == [reply.body for reply in replies if reply.status not in (200, 503)]
     _execute(running, end)
     async with asyncio.timeout(60):
-        for body in ids:
+        for body in bodies:
             while (reply := await bitgo.reserve(Kind.ALLOCATION, body)).status == 503:
                 await asyncio.sleep(0.5)
             assert (200, "reserved") == (reply.status, reply.body["status"])
     assert [] == running.ended
     await running.ready("processor-0")
     await running.ready("ingress-0")
+
+
+async def _reserve(bitgo: BitGo, body: dict[str, Any], after_seconds: float) -> Reply:
+    await asyncio.sleep(after_seconds)
+    return await bitgo.reserve(Kind.ALLOCATION, body)
 
 
 def _execute(system: System, statements: str) -> None:

@@ -5,14 +5,17 @@ WITH decision AS (
         coalesce(b.sequence, 0) AS first_sequence, coalesce(b.available, '0') AS first_available,
         coalesce(b.held, '0') AS first_held
     FROM journal j
+    CROSS JOIN LATERAL jsonb_array_elements(
+        CASE WHEN facts ? 'account' THEN jsonb_build_array(facts -> 'account') ELSE facts -> 'accounts' END
+    ) AS fact
     CROSS JOIN LATERAL (
         SELECT
-            facts #>> '{account,connectionId}' AS connection_id, facts #>> '{account,currency}' AS currency,
-            (facts #>> '{account,sequence}')::bigint AS sequence,
-            facts #>> '{account,availableBefore}' AS available_before, facts #>> '{account,heldBefore}' AS held_before
+            fact ->> 'connectionId' AS connection_id, fact ->> 'currency' AS currency,
+            (fact ->> 'sequence')::bigint AS sequence, fact ->> 'availableBefore' AS available_before,
+            fact ->> 'heldBefore' AS held_before
     ) AS said
     LEFT JOIN account_before b USING (connection_id, currency)
-    WHERE facts ? 'account' AND said.sequence > coalesce(b.sequence, 0)
+    WHERE (facts ? 'account' OR facts ? 'accounts') AND said.sequence > coalesce(b.sequence, 0)
 ),
 gapped AS (
     SELECT connection_id, currency FROM decision
@@ -24,5 +27,5 @@ SELECT
     l.quantity::text, d.first_sequence, d.first_available, d.first_held
 FROM decision d
 JOIN gapped USING (connection_id, currency)
-LEFT JOIN ledger l USING (partition, "offset")
+LEFT JOIN ledger l USING (partition, "offset", currency)
 ORDER BY d.connection_id, d.currency, d.sequence

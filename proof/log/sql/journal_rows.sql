@@ -1,5 +1,5 @@
 SELECT
-    "offset", recorded_at, outcome, command_id::text, allocation_id::text, kind, verb, reason, status_before,
+    "offset", recorded_at, outcome, command_id::text, subject_id::text, kind, verb, reason, status_before,
     version_before, status_after, version_after, event, facts, traceparent, hash
 FROM journal
 WHERE partition = %(partition)s AND "offset" >= %(first)s AND "offset" < %(beyond)s

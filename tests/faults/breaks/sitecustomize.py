@@ -20,7 +20,8 @@ def _is_due() -> bool:
 
 def drop_a_record() -> None:
     """The position goes on, and nothing else happens."""
-    from processor.domain.batch import Batch, Watermark  # noqa: PLC0415
+    from processor.domain.batch import Batch  # noqa: PLC0415
+    from processor.domain.rows import Watermark  # noqa: PLC0415
 
     add = Batch.add
 

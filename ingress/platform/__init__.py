@@ -1,0 +1,1 @@
+"""The platform's own reads, for operators: over HTTP, and for the command line."""

@@ -1,0 +1,1 @@
+SELECT to_jsonb(a) FROM adjustment a WHERE adjustment_id = %(adjustment_id)s::uuid

@@ -1,0 +1,5 @@
+SELECT kind, allocation_id::text
+FROM allocation
+WHERE status = 'reserved' AND updated_at < %(before)s
+ORDER BY updated_at, allocation_id
+LIMIT %(limit)s

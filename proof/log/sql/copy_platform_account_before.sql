@@ -1,0 +1,1 @@
+COPY platform_account_before FROM STDIN

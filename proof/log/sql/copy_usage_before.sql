@@ -1,0 +1,1 @@
+COPY usage_before FROM STDIN

@@ -1,0 +1,1 @@
+"""What policy would say now of what it decided then."""

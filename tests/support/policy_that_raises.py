@@ -1,0 +1,3 @@
+"""No policy: importing it fails."""
+
+raise RuntimeError("this can not be imported")
