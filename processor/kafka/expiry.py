@@ -3,11 +3,13 @@
 Off unless `PROCESSOR_RESERVE_EXPIRES_AFTER_SECONDS` is set: the contract says that a reservation never expires by
 itself. Where it is set, a reservation older than that, by the time of its record, is released by a command with the
 cause `expiry`. Whichever stands first in the log wins, that command or BitGo's clear; a clear that comes later is told
-`already_released`. A copy of the command changes nothing, so it does not matter who sends it, or how often: one process
-at a time looks, the holder of an advisory lock.
+`already_released`. A copy of the command changes nothing, so it does not matter who sends it: one process at a time
+looks, the holder of an advisory lock. What it has asked for is asked again only after RETRY_SECONDS, so that a
+partition that stands still neither fills the log with copies nor keeps the reservations behind its own waiting.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, LiteralString
@@ -31,6 +33,8 @@ TASK: Final = "expiry"
 LOOK_SECONDS: Final = 5.0
 RELEASES_AT_ONCE: Final = 100
 DEADLINE_SECONDS: Final = 15
+RETRY_SECONDS: Final = 60.0
+"""Longer than the deadline: until then the first command is applied, or has expired, or waits."""
 LIMITS: Final = {"idle_session_timeout": "30s"}
 """A suspended process loses its lock."""
 
@@ -52,6 +56,8 @@ class Expiry:
         self._partitions = partitions
         self._after = timedelta(seconds=after_seconds)
         self._health = health
+        self._asked: dict[str, float] = {}
+        """When a release was published for an id; of the last RETRY_SECONDS, and so some thousands at most."""
 
     async def run(self) -> None:
         """Look whenever this process holds the lock, until cancelled. Raises psycopg.Error and KafkaError."""
@@ -73,13 +79,16 @@ class Expiry:
         return bool(row and row[0])
 
     async def _release(self, connection: Connection, producer: AIOKafkaProducer) -> int:
-        """Publish a release for each of the oldest reservations that are too old; returns how many."""
-        asked = {"before": datetime.now(UTC) - self._after, "limit": RELEASES_AT_ONCE}
-        rows: Sequence[tuple[str, str]] = await (await connection.execute(_SQL["forgotten"], asked)).fetchall()
+        """Publish a release for the oldest reservations that are too old and not asked for yet; returns how many."""
+        now = time.monotonic()
+        self._asked = {each: at for each, at in self._asked.items() if now - at < RETRY_SECONDS}
+        wanted = {"before": datetime.now(UTC) - self._after, "asked": list(self._asked), "limit": RELEASES_AT_ONCE}
+        rows: Sequence[tuple[str, str]] = await (await connection.execute(_SQL["forgotten"], wanted)).fetchall()
         commands = [_release_of(Kind(kind), allocation_id) for kind, allocation_id in rows]
         acknowledged = [await self._send(producer, command) for command in commands]
         await asyncio.gather(*acknowledged)
         for command in commands:
+            self._asked[command.allocation_id] = now
             EXPIRED.labels(command.kind).inc()
             _log.info("reservation_expired", allocation_id=command.allocation_id, command_id=command.command_id)
         return len(commands)
