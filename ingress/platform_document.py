@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
+from ingress.platform.document import PREFIX
 from schemas.answers import Problem
 from schemas.fields import Sha256, Uuid
 from schemas.http import ActivateBody
@@ -17,7 +18,6 @@ from schemas.platform_answers import (
 )
 from schemas.platform_bodies import AdjustmentBatchBody, AdjustmentBody, ConnectionTokenBody
 
-PREFIX: Final = "/platform/v1"
 BODIES: Final[tuple[type[BaseModel], ...]] = (ActivateBody, ConnectionTokenBody, AdjustmentBody, AdjustmentBatchBody)
 ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     ConnectionAnswer,

@@ -10,8 +10,9 @@ import pytest
 
 from bitgo.client import BitGo, Reply, reserve_body
 from schemas.words import AfterFinal, Kind, Status, Verb
+from tests.support.operator import Operator
 from tests.support.servers import Servers
-from tests.support.system import System, running_system
+from tests.support.system import System, running_system, shared_system
 
 LIMITED = "LIMITED"
 """A currency of which one reserve may ask for 100 at most."""
@@ -88,3 +89,26 @@ async def site(servers: Servers, template: str, tmp_path_factory: pytest.TempPat
         for each in (*by_setting.values(), rejecting):
             await stack.enter_async_context(each)
         yield Site(system, by_setting, rejecting)
+
+
+@pytest.fixture(scope="session")
+async def operator(
+    servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Operator]:
+    """Of a system of their own, with two processors, whose connections are registered."""
+    async with shared_system(servers, template, tmp_path_factory.mktemp("registered")) as system:
+        for number in range(2):
+            await system.processor(f"processor-{number}", connections="registered", wait=False)
+        async with await system.ingress() as bitgo:
+            for each in system.health:
+                await system.ready(each)
+            yield Operator(system, bitgo)
+
+
+@pytest.fixture
+def bitgo(operator: Operator) -> BitGo:
+    return operator.bitgo
+
+
+def told(reply: Reply) -> tuple[int, str | None]:
+    return reply.status, reply.body.get("code")

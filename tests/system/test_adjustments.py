@@ -4,44 +4,15 @@ import asyncio
 import io
 import json
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from bitgo.client import BitGo, Reply, reserve_body
+from bitgo.client import BitGo, reserve_body
 from schemas.words import Kind
 from tests.support.operator import Operator, adjustment_body, fund, on
-from tests.support.servers import Servers
-from tests.support.system import System, shared_system
+from tests.system.conftest import told
 
 D = Kind.DEALLOCATION
 UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"
-
-
-@pytest.fixture(scope="module")
-async def system(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with shared_system(servers, template, tmp_path_factory.mktemp("adjustments")) as started:
-        for number in range(2):
-            await started.processor(f"processor-{number}", connections="registered", wait=False)
-        yield started
-
-
-@pytest.fixture(scope="module")
-async def operator(system: System) -> AsyncIterator[Operator]:
-    async with await system.ingress() as bitgo:
-        for each in system.health:
-            await system.ready(each)
-        yield Operator(system, bitgo)
-
-
-@pytest.fixture
-def bitgo(operator: Operator) -> BitGo:
-    return operator.bitgo
-
-
-def told(reply: Reply) -> tuple[int, str | None]:
-    return reply.status, reply.body.get("code")
 
 
 def balances(operator: Operator, connection_id: str) -> dict[str, int]:

@@ -3,50 +3,22 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bitgo.client import BitGo, Reply, activate_body, reserve_body
+from bitgo.client import BitGo, activate_body, reserve_body
 from schemas.words import Kind
 from tests.support.bitgo_cipher import encrypted
 from tests.support.operator import Operator, adjustment_body, fund, new_account, on
-from tests.support.servers import Servers
-from tests.support.system import System, shared_system
+from tests.system.conftest import told
 
 A, D = Kind.ALLOCATION, Kind.DEALLOCATION
 REFUSED = (403, "invalid_connection_token")
 UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"
-
-
-@pytest.fixture(scope="module")
-async def system(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with shared_system(servers, template, tmp_path_factory.mktemp("connections")) as started:
-        for number in range(2):
-            await started.processor(f"processor-{number}", connections="registered", wait=False)
-        yield started
-
-
-@pytest.fixture(scope="module")
-async def operator(system: System) -> AsyncIterator[Operator]:
-    async with await system.ingress() as bitgo:
-        for each in system.health:
-            await system.ready(each)
-        yield Operator(system, bitgo)
-
-
-@pytest.fixture
-def bitgo(operator: Operator) -> BitGo:
-    return operator.bitgo
-
-
-def told(reply: Reply) -> tuple[int, str | None]:
-    return reply.status, reply.body.get("code")
 
 
 async def test_given_a_token_then_it_activates_the_connection_that_it_was_issued_for(
@@ -295,13 +267,13 @@ async def test_no_token_is_in_any_log(operator: Operator, bitgo: BitGo) -> None:
         assert token not in operator.system.log(each).read_text()
 
 
-async def test_given_a_key_then_encrypted_and_plain_tokens_activate(system: System, tmp_path: Path) -> None:
+async def test_given_a_key_then_encrypted_and_plain_tokens_activate(operator: Operator, tmp_path: Path) -> None:
     """What cannot be decrypted is answered as any unknown token."""
     key, other = (rsa.generate_private_key(65537, 2048) for _ in range(2))
     file = tmp_path / "platform.pem"
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    async with await system.ingress("ingress-decrypting", connection_token_key_files=str(file)) as bitgo:
-        operator = Operator(system, bitgo)
+    async with await operator.system.ingress("ingress-decrypting", connection_token_key_files=str(file)) as bitgo:
+        operator = Operator(operator.system, bitgo)
         token = await operator.token()
         body = activate_body(encrypted(token, key))
         assert 200 == (await bitgo.activate(body)).status
