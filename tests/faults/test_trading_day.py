@@ -28,6 +28,8 @@ RESERVES: Final = ADJUSTMENTS // 10
 ACCOUNTS: Final = max(ADJUSTMENTS // 250, 10)
 AT_ONCE: Final = 250
 KILL_SECONDS: Final = 4.0
+DEADLINE_SECONDS: Final = 16
+"""A command that reaches the log later changes nothing."""
 START: Final = 1000
 SERVERS: Final = ("kafka", "postgres")
 CURRENCIES: Final = ("BTC", "ETH")
@@ -52,6 +54,8 @@ class Day:
         self.connections: list[dict[str, str]] = []
         self.available: Counter[tuple[str, str]] = Counter()
         self.told: Counter[str] = Counter()
+        self.unsure: list[dict[str, Any]] = []
+        """Refused after a request that may still have reached the log behind it."""
         self.is_over = False
 
     async def open_accounts(self) -> None:
@@ -64,17 +68,37 @@ class Day:
 
     async def trade(self, count: int) -> None:
         """Adjustments in batches; what is not answered is sent again, until it is."""
-        waiting = [self.adjustment() for _ in range(count)]
+        waiting, pending = [self.adjustment() for _ in range(count)], set[str]()
         while waiting:
             part, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+            unanswered = self.told["no answer"]
             for body, result in zip(part, await self.batch(part), strict=True):
-                code = result.get("code", result["status"])
+                code, own = result.get("code", result["status"]), body["adjustmentId"]
                 self.told[f"adjust: {code}"] += 1
-                if result["status"] == "booked":
-                    for entry in body["entries"]:
-                        self.available[body["connectionId"], entry["currency"]] += entry["quantity"]
+                if self.told["no answer"] > unanswered:
+                    pending.add(own)
+                if code == "booked":
+                    self.book(body)
                 elif code != "insufficient_balance":
                     waiting.append(body)
+                    pending.add(own)
+                elif own in pending:
+                    self.unsure.append(body)
+
+    def book(self, body: dict[str, Any]) -> None:
+        for entry in body["entries"]:
+            self.available[body["connectionId"], entry["currency"]] += entry["quantity"]
+
+    async def make_sure(self) -> None:
+        """What became of those of which an earlier request may have come after the refusal."""
+        if self.unsure:
+            await asyncio.sleep(DEADLINE_SECONDS)
+        for body in self.unsure:
+            path = f"/adjustments/{body['adjustmentId']}"
+            found = await self.until_answered(lambda caller, path=path: caller.call("GET", path))  # type: ignore[misc]
+            self.told[f"unsure: {found.status}"] += 1
+            if found.status == 200:
+                self.book(body)
 
     def adjustment(self) -> dict[str, Any]:
         currencies = self.dice.sample(CURRENCIES, self.dice.choice((1, 2)))
@@ -160,6 +184,7 @@ async def test_a_trading_day_with_kills_leaves_what_its_answers_say(
                 *(day.trade(ADJUSTMENTS // 4) for _ in range(4)), *(day.move_assets(RESERVES // 8) for _ in range(8))
             )
             day.is_over = True
+        await day.make_sure()
         print("killed:", *killing.result().items(), "answers:", *sorted(day.told.items()), sep="\n  ")
         for name in fragile.health:
             await fragile.ready(name)
