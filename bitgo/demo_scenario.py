@@ -70,7 +70,7 @@ class Play:
         self.failures: list[str] = []
 
     async def all_acts(self, disaster: Callable[[], Awaitable[str]] | None) -> None:
-        """`disaster` strikes in the middle of the traffic and says what it did."""
+        """`disaster` happens in the middle of the traffic and says what it did."""
         async with self._events() as events:
             await self._connect()
             allocation = await self._first_act()

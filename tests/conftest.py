@@ -11,7 +11,7 @@ import pytest
 
 from local.archive import NO_OPTIMIZING
 
-pytest_plugins = ["tests.support.servers", "tests.support.system", "tests.support.siege"]
+pytest_plugins = ["tests.support.servers", "tests.support.system", "tests.support.limited_ingress"]
 
 # A job in the background inherits SIGINT as ignored and would hand that on to the processes that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

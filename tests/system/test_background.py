@@ -14,8 +14,8 @@ import pytest
 from bitgo.client import BitGo, reserve_body
 from local.child import spawn
 from schemas.words import Kind
+from tests.support.limited_ingress import answers
 from tests.support.servers import Servers
-from tests.support.siege import answers
 from tests.support.system import System, shared_system
 
 BREAKING = """

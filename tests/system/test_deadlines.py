@@ -8,7 +8,7 @@ import psycopg
 
 from bitgo.client import BitGo, reserve_body
 from schemas.words import Kind
-from tests.support.siege import answers
+from tests.support.limited_ingress import answers
 from tests.support.system import System
 
 ANSWER_SECONDS = 2.0

@@ -9,8 +9,8 @@ import pytest
 
 from bitgo.client import BitGo, reserve_body
 from schemas.words import Kind
+from tests.support.limited_ingress import LimitedIngress, is_a_short_no, status
 from tests.support.raw import line_to
-from tests.support.siege import Besieged, is_a_short_no, status
 
 GARBAGE = {
     "zeros": b"\0" * 100,
@@ -45,12 +45,12 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE.keys())
-async def test_what_is_no_request(besieged: Besieged, data: bytes) -> None:
-    async with line_to(besieged.url) as line:
+async def test_what_is_no_request(limited: LimitedIngress, data: bytes) -> None:
+    async with line_to(limited.url) as line:
         await line.send(data)
         line.end()
         assert is_a_short_no(await line.answer())
-    await besieged.answers()
+    await limited.answers()
 
 
 BODIES = {
@@ -68,19 +68,19 @@ BODIES = {
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
 @pytest.mark.parametrize(("headers", "body"), BODIES.values(), ids=BODIES.keys())
-async def test_what_is_no_body(besieged: Besieged, headers: tuple[str, ...], body: bytes, *, signed: bool) -> None:
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(body, *headers, signed=signed))
+async def test_what_is_no_body(limited: LimitedIngress, headers: tuple[str, ...], body: bytes, *, signed: bool) -> None:
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(body, *headers, signed=signed))
         answer = await line.answer()
     assert is_a_short_no(answer)
     if not signed:
         assert status(answer) in (401, 400)
-    await besieged.answers()
+    await limited.answers()
 
 
-async def test_a_body_that_turns_bad_on_the_way(besieged: Besieged) -> None:
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(b"5\r\n[    \r\n", "Transfer-Encoding: chunked"))
+async def test_a_body_that_turns_bad_on_the_way(limited: LimitedIngress) -> None:
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(b"5\r\n[    \r\n", "Transfer-Encoding: chunked"))
         await asyncio.sleep(0.1)
         await line.send(b"zz\r\n")
         answer = await line.answer()
@@ -88,44 +88,46 @@ async def test_a_body_that_turns_bad_on_the_way(besieged: Besieged) -> None:
     assert is_a_short_no(answer)
 
 
-async def test_a_body_that_is_longer_than_it_said_is_taken_as_it_was_said_or_not_at_all(besieged: Besieged) -> None:
+async def test_a_body_that_is_longer_than_it_said_is_taken_as_it_was_said_or_not_at_all(
+    limited: LimitedIngress,
+) -> None:
     """What is behind it may come with it, and then nothing counts, or later."""
     for pause, expected in ((0, {400}), (0.2, {200})):
         good = reserve_body(Kind.ALLOCATION)
-        async with line_to(besieged.url) as line:
-            await line.send(besieged.request(json.dumps(good).encode()))
+        async with line_to(limited.url) as line:
+            await line.send(limited.request(json.dumps(good).encode()))
             await asyncio.sleep(pause)
             await line.send(b'{"and": "more"}\r\n\r\n')
             first = status(await line.answer())
             assert is_a_short_no(await line.rest())
-        assert (first, await besieged.status_of(good)) in {(200, 200), (400, 404)}
+        assert (first, await limited.status_of(good)) in {(200, 200), (400, 404)}
         assert first in expected | {200}
 
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
-async def test_a_compressed_body_is_not_unpacked(besieged: Besieged, *, signed: bool) -> None:
+async def test_a_compressed_body_is_not_unpacked(limited: LimitedIngress, *, signed: bool) -> None:
     bomb = gzip.compress(b" " * 60_000_000)
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(bomb[:65_000], "Content-Encoding: gzip", signed=signed))
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(bomb[:65_000], "Content-Encoding: gzip", signed=signed))
         assert (415 if signed else 401) == status(await line.answer())
     path, headers = f"/bitgo/v1/allocation/{uuid.uuid4()}/clear", {"Content-Encoding": "gzip"}
-    async with BitGo(besieged.url, besieged.bitgo.key) as bitgo:
+    async with BitGo(limited.url, limited.bitgo.key) as bitgo:
         ignored = await bitgo.call("PUT", path, bitgo.headers() | headers, data=bomb[:65_000])
     assert (404, "not_found") == (ignored.status, ignored.body["code"])
-    await besieged.answers()
+    await limited.answers()
 
 
-async def test_garbage_behind_a_request_does_not_change_its_answer(besieged: Besieged) -> None:
+async def test_garbage_behind_a_request_does_not_change_its_answer(limited: LimitedIngress) -> None:
     good = json.dumps(reserve_body(Kind.ALLOCATION)).encode()
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(good) * 2)
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(good) * 2)
         await line.send(b"\0\1\2" * 1000)
         answers = [await line.answer(), await line.answer()]
         assert [status(each) for each in answers] in ([200, 401], [400, 0])
         assert is_a_short_no(await line.rest())
 
 
-async def test_requests_behind_requests_are_answered_in_order(besieged: Besieged) -> None:
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(b"{}", signed=False) * 500)
+async def test_requests_behind_requests_are_answered_in_order(limited: LimitedIngress) -> None:
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(b"{}", signed=False) * 500)
         assert {401} == {status(await line.answer()) for _ in range(500)}

@@ -7,7 +7,7 @@ import pytest
 
 from bitgo.client import BitGo, reserve_body
 from schemas.words import Kind
-from tests.support.siege import answers
+from tests.support.limited_ingress import answers
 from tests.support.system import System
 
 POLICY = "tests.support.policy:decide"

@@ -6,72 +6,72 @@ import time
 
 from bitgo.client import BitGo, reserve_body
 from schemas.words import Kind
+from tests.support.limited_ingress import CONNECTIONS, IDLE_SECONDS, RECEIVE_SECONDS, LimitedIngress, answers, status
 from tests.support.raw import Line, crowd, line_to
-from tests.support.siege import CONNECTIONS, IDLE_SECONDS, RECEIVE_SECONDS, Besieged, answers, status
 
 
-async def test_a_body_that_is_shorter_than_it_said_is_not_waited_for(besieged: Besieged) -> None:
+async def test_a_body_that_is_shorter_than_it_said_is_not_waited_for(limited: LimitedIngress) -> None:
     good = json.dumps(reserve_body(Kind.ALLOCATION)).encode()
     started = time.monotonic()
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(good, length=len(good) + 1))
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(good, length=len(good) + 1))
         answer = await line.answer()
         assert (408, True) == (status(answer), b"too_slow" in answer)
         assert await line.rest() == b""
     assert RECEIVE_SECONDS <= time.monotonic() - started < 3 * RECEIVE_SECONDS + 1
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(good, length=len(good) + 1))
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(good, length=len(good) + 1))
         line.end()
         await line.rest()
-    assert await besieged.status_of(json.loads(good)) == 404
+    assert await limited.status_of(json.loads(good)) == 404
 
 
-async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(besieged: Besieged) -> None:
-    before = await besieged.metric('ingress_connections_closed_total{reason="no_request"}')
+async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(limited: LimitedIngress) -> None:
+    before = await limited.metric('ingress_connections_closed_total{reason="no_request"}')
     started = time.monotonic()
-    async with line_to(besieged.url) as line, asyncio.TaskGroup() as tasks:
-        slow = tasks.create_task(line.trickle(besieged.request(b""), 0.1))
+    async with line_to(limited.url) as line, asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(line.trickle(limited.request(b""), 0.1))
         assert await line.rest() == b""
         slow.cancel()
     assert RECEIVE_SECONDS * 0.9 <= time.monotonic() - started < 3 * RECEIVE_SECONDS + 1
-    assert before + 1 == await besieged.metric('ingress_connections_closed_total{reason="no_request"}')
+    assert before + 1 == await limited.metric('ingress_connections_closed_total{reason="no_request"}')
 
 
-async def test_a_head_that_does_not_end_is_not_kept(besieged: Besieged) -> None:
+async def test_a_head_that_does_not_end_is_not_kept(limited: LimitedIngress) -> None:
     """Each of its lines is within the limit, and so is their number."""
     metric = 'ingress_connections_closed_total{reason="head_too_large"}'
-    before, header = await besieged.metric(metric), b": " + b"a" * 16_000 + b"\r\n"
-    async with line_to(besieged.url) as line:
-        await line.send(besieged.request(b"")[:-2] + b"".join(b"X-%d" % number + header for number in range(100)))
+    before, header = await limited.metric(metric), b": " + b"a" * 16_000 + b"\r\n"
+    async with line_to(limited.url) as line:
+        await line.send(limited.request(b"")[:-2] + b"".join(b"X-%d" % number + header for number in range(100)))
         assert await line.rest() == b""
-    assert before + 1 == await besieged.metric(metric)
+    assert before + 1 == await limited.metric(metric)
 
 
-async def test_a_second_request_that_comes_byte_by_byte_is_not_waited_for_either(besieged: Besieged) -> None:
-    async with line_to(besieged.url) as line, asyncio.TaskGroup() as tasks:
-        await line.send(besieged.request(b"{}", signed=False))
+async def test_a_second_request_that_comes_byte_by_byte_is_not_waited_for_either(limited: LimitedIngress) -> None:
+    async with line_to(limited.url) as line, asyncio.TaskGroup() as tasks:
+        await line.send(limited.request(b"{}", signed=False))
         assert status(await line.answer()) == 401
         started = time.monotonic()
-        slow = tasks.create_task(line.trickle(besieged.request(b""), 0.1))
+        slow = tasks.create_task(line.trickle(limited.request(b""), 0.1))
         assert await line.rest() == b""
         slow.cancel()
     assert RECEIVE_SECONDS < time.monotonic() - started < 3 * IDLE_SECONDS
 
 
-async def test_a_body_that_comes_byte_by_byte_is_answered_first_when_nobody_signed_it(besieged: Besieged) -> None:
-    async with line_to(besieged.url) as line, asyncio.TaskGroup() as tasks:
-        slow = tasks.create_task(line.trickle(besieged.request(b"x" * 1000, signed=False), 0.001))
+async def test_a_body_that_comes_byte_by_byte_is_answered_first_when_nobody_signed_it(limited: LimitedIngress) -> None:
+    async with line_to(limited.url) as line, asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(line.trickle(limited.request(b"x" * 1000, signed=False), 0.001))
         assert status(await line.answer()) == 401
         await line.rest(RECEIVE_SECONDS + 5)
         slow.cancel()
 
 
-async def test_who_does_not_read_its_answers_is_cut_off(besieged: Besieged) -> None:
-    async with line_to(besieged.url) as line:
+async def test_who_does_not_read_its_answers_is_cut_off(limited: LimitedIngress) -> None:
+    async with line_to(limited.url) as line:
         line._reader._transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.wait_for(_flood(line), 10 * IDLE_SECONDS)
     async with asyncio.timeout(5):
-        while await besieged.metric("ingress_connections") > 2:
+        while await limited.metric("ingress_connections") > 2:
             await asyncio.sleep(0.1)
 
 
@@ -82,23 +82,23 @@ async def _flood(line: Line) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_above_the_limit_of_connections_those_that_are_open_are_served_on(besieged: Besieged) -> None:
-    async with BitGo(besieged.url, besieged.bitgo.key) as early, asyncio.TaskGroup() as tasks:
+async def test_above_the_limit_of_connections_those_that_are_open_are_served_on(limited: LimitedIngress) -> None:
+    async with BitGo(limited.url, limited.bitgo.key) as early, asyncio.TaskGroup() as tasks:
         served = tasks.create_task(_served_on(early))
         await asyncio.sleep(0.1)
-        async with crowd(besieged.url, CONNECTIONS + 20) as held:
+        async with crowd(limited.url, CONNECTIONS + 20) as held:
             assert held < CONNECTIONS
-            assert CONNECTIONS == await besieged.metric("ingress_connections")
-            assert await besieged.metric('ingress_connections_closed_total{reason="no_place"}') >= 20
-            assert (200, {"status": "ready"}) == await besieged.system.readyz("ingress-0")
-            async with line_to(besieged.url) as line:
+            assert CONNECTIONS == await limited.metric("ingress_connections")
+            assert await limited.metric('ingress_connections_closed_total{reason="no_place"}') >= 20
+            assert (200, {"status": "ready"}) == await limited.system.readyz("ingress-0")
+            async with line_to(limited.url) as line:
                 assert await line.rest(0.5) == b""
             async with asyncio.timeout(3 * RECEIVE_SECONDS):
-                while await besieged.metric("ingress_connections") > 5:
+                while await limited.metric("ingress_connections") > 5:
                     await asyncio.sleep(0.1)
         assert not served.done()
         served.cancel()
-    await besieged.answers()
+    await limited.answers()
 
 
 async def _served_on(bitgo: BitGo) -> None:
@@ -108,8 +108,8 @@ async def _served_on(bitgo: BitGo) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_an_ingress_that_may_not_open_enough_files_says_so(besieged: Besieged) -> None:
-    system = besieged.system
+async def test_an_ingress_that_may_not_open_enough_files_says_so(limited: LimitedIngress) -> None:
+    system = limited.system
     await system.ingress("ingress-1", wait=False, connections_max="100000000")
     async with asyncio.timeout(20):
         while ("ingress-1", 78) not in system.ended:

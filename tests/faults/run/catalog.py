@@ -18,7 +18,7 @@ from typing import Final
 import psycopg
 
 from tests.faults.run import foreign, server_settings
-from tests.faults.run.fault import BROKER, FOREIGN, INGRESS, POSTGRES, RESTART, TAKEOVER, Fault, Strike
+from tests.faults.run.fault import BROKER, FOREIGN, INGRESS, POSTGRES, RESTART, TAKEOVER, Fault, Inject
 from tests.faults.run.processes import group, started_at
 from tests.faults.run.proxy import END_OF_TRANSACTION, PRODUCE, Deed, Proxy, Trap, kafka_request, postgres_did
 from tests.faults.run.stage import Stage
@@ -37,10 +37,10 @@ async def _running(stage: Stage, name: str) -> dict[str, int]:
         await asyncio.sleep(0.1)
 
 
-def send(number: signal.Signals, name: str) -> Strike:
+def send(number: signal.Signals, name: str) -> Inject:
     """To the oldest of that name: a supervisor lets one wait that dies twice within half a minute."""
 
-    async def strike(stage: Stage, _random: Random) -> float:
+    async def inject(stage: Stage, _random: Random) -> float:
         pid = min((await _running(stage, name)).values(), key=started_at)
         at = time.monotonic()
         _signal([pid], number)
@@ -50,11 +50,11 @@ def send(number: signal.Signals, name: str) -> Strike:
         await stage.back(name)
         return at if (name, number) == ("kafka", signal.SIGKILL) else time.monotonic()
 
-    return strike
+    return inject
 
 
-def sleep(name: str, *seconds: float) -> Strike:
-    async def strike(stage: Stage, random: Random) -> float:
+def sleep(name: str, *seconds: float) -> Inject:
+    async def inject(stage: Stage, random: Random) -> float:
         running = await _running(stage, name)
         pids = group(running[random.choice(sorted(running))])
         at = time.monotonic()
@@ -65,7 +65,7 @@ def sleep(name: str, *seconds: float) -> Strike:
             _signal(reversed(pids), signal.SIGCONT)
         return at if name == "processor" else time.monotonic()
 
-    return strike
+    return inject
 
 
 def _signal(pids: "Sequence[int] | reversed[int]", number: signal.Signals) -> None:
@@ -95,25 +95,25 @@ def _text(log: "os.PathLike[str]") -> str:
     return ""
 
 
-def line(server: str, state: Callable[[Proxy, Random], AbstractAsyncContextManager[None]], *seconds: float) -> Strike:
+def line(server: str, state: Callable[[Proxy, Random], AbstractAsyncContextManager[None]], *seconds: float) -> Inject:
     """The connections to a server, all of them, for a while."""
 
-    async def strike(stage: Stage, random: Random) -> float:
+    async def inject(stage: Stage, random: Random) -> float:
         async with state(_proxy(stage, server), random):
             await asyncio.sleep(random.uniform(*seconds))
         return time.monotonic()
 
-    return strike
+    return inject
 
 
 def _proxy(stage: Stage, server: str) -> Proxy:
     return stage.kafka_proxy if server == "kafka" else stage.postgres_proxy
 
 
-def moment(server: str, side: str, sees: Callable[[bytes], bool], *deeds: Deed) -> Strike:
+def moment(server: str, side: str, sees: Callable[[bytes], bool], *deeds: Deed) -> Inject:
     """One connection, in the middle of something; a few times."""
 
-    async def strike(stage: Stage, random: Random) -> float:
+    async def inject(stage: Stage, random: Random) -> float:
         at = time.monotonic()
         for _ in range(3):
             trap = Trap("client" if side == "client" else "server", sees, random.choice(deeds), random.uniform(0.5, 3))
@@ -122,7 +122,7 @@ def moment(server: str, side: str, sees: Callable[[bytes], bool], *deeds: Deed) 
             at = time.monotonic()
         return at
 
-    return strike
+    return inject
 
 
 async def no_connections(stage: Stage, random: Random) -> float:
@@ -167,15 +167,15 @@ async def full_disk(stage: Stage, random: Random) -> float:
     return time.monotonic()
 
 
-def clock(name: str, *steps: float) -> Strike:
-    async def strike(stage: Stage, random: Random) -> float:
+def clock(name: str, *steps: float) -> Inject:
+    async def inject(stage: Stage, random: Random) -> float:
         running = await _running(stage, name)
         pid = running[random.choice(sorted(running))]
         async with stage.clock.stepped(pid, random.choice(steps)):
             await asyncio.sleep(random.uniform(2, 5))
         return time.monotonic()
 
-    return strike
+    return inject
 
 
 PUBLISH, SENT = kafka_request(PRODUCE), kafka_request(END_OF_TRANSACTION)

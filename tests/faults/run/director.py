@@ -26,7 +26,7 @@ LAST_STORIES_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True)
-class Struck:
+class Injected:
     """What was broken, and for how long some partition gave no answer: from `since`, when it should have come back."""
 
     faults: tuple[Fault, ...]
@@ -50,7 +50,7 @@ class Director:
     random: Random
     report: Report
     clients: int
-    struck: list[Struck] = field(default_factory=list)
+    injected: list[Injected] = field(default_factory=list)
     wrong_clocks: list[tuple[float, float]] = field(default_factory=list)
 
     async def play(self, faults: Sequence[Fault], seconds: float) -> None:
@@ -65,7 +65,7 @@ class Director:
             clients = [asyncio.create_task(each.tell(over)) for each in stories]
             exits.push_async_callback(_finished, clients)
             await asyncio.sleep(WARM_UP_SECONDS)
-            await self._strike_until(faults, time.monotonic() + seconds)
+            await self._inject_until(faults, time.monotonic() + seconds)
             over.set()
             await asyncio.wait(clients, timeout=LAST_STORIES_SECONDS)
 
@@ -75,19 +75,19 @@ class Director:
         bitgo = await exits.enter_async_context(BitGo(self.stage.description["ingress"], key, timeout_seconds=patience))
         return Stories(Caller(number, bitgo, self.history, self._another_random()), world)
 
-    async def _strike_until(self, faults: Sequence[Fault], until: float) -> None:
+    async def _inject_until(self, faults: Sequence[Fault], until: float) -> None:
         for chosen in schedule(faults, self.random):
             if time.monotonic() > until:
                 return
             await asyncio.sleep(self.random.uniform(0, CALM_SECONDS))
-            if not await self._strike(chosen):
+            if not await self._inject(chosen):
                 return
 
-    async def _strike(self, chosen: tuple[Fault, ...]) -> bool:
+    async def _inject(self, chosen: tuple[Fault, ...]) -> bool:
         """Whether every partition answers again."""
         began = time.monotonic()
-        strikes = [self._one(fault, n, self._another_random()) for n, fault in enumerate(chosen)]
-        since = max(await asyncio.gather(*strikes))
+        injections = [self._one(fault, n, self._another_random()) for n, fault in enumerate(chosen)]
+        since = max(await asyncio.gather(*injections))
         recovered = True
         try:
             async with asyncio.timeout(RECOVERY_SECONDS):
@@ -96,16 +96,16 @@ class Director:
             recovered = False
             self.report(f"some partition gave no answer for {RECOVERY_SECONDS:.0f} s: nothing more is broken")
         over = time.monotonic()
-        struck = Struck(chosen, began, since, self.history.silence(since, over))
+        injected = Injected(chosen, began, since, self.history.silence(since, over))
         if any(fault.name == "clock-ingress" for fault in chosen):
             self.wrong_clocks.append((began, over))
-        self.struck.append(struck)
-        self.report(f"{self.history.calls:7d} calls  {struck.name:44} answers again after {struck.seconds:5.2f} s")
+        self.injected.append(injected)
+        self.report(f"{self.history.calls:7d} calls  {injected.name:44} answers again after {injected.seconds:5.2f} s")
         return recovered
 
     async def _one(self, fault: Fault, number: int, random: Random) -> float:
         await asyncio.sleep(random.uniform(0, SECOND_AFTER_SECONDS) if number else 0)
-        return await fault.strike(self.stage, random)
+        return await fault.inject(self.stage, random)
 
     def _another_random(self) -> Random:
         """So that what one does at its own pace changes nothing for the others: the seed decides."""

@@ -16,7 +16,7 @@ BROKER: Final = 8.0
 FOREIGN: Final = 3.0
 """Nothing was taken away: answers go on, a moment apart as ever."""
 
-Strike = Callable[[Stage, Random], Awaitable[float]]
+Inject = Callable[[Stage, Random], Awaitable[float]]
 """Gives the time from which answers are missed."""
 
 
@@ -24,7 +24,7 @@ Strike = Callable[[Stage, Random], Awaitable[float]]
 class Fault:
     name: str
     target_seconds: float
-    strike: Strike
+    inject: Inject
     needs: str = ""
     """`clock` or `disk`, when the machine must offer one."""
 

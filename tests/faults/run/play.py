@@ -96,7 +96,7 @@ async def _load(store: Store, folder: Path, on: Stage, report: Report) -> None:
 
 
 def _judge_silence(director: Director, slack: float, findings: Findings) -> None:
-    for each in director.struck:
+    for each in director.injected:
         if each.seconds > each.target_seconds * slack:
             words = f"answers again after {each.seconds:.2f} s, and {each.target_seconds:.0f} s were promised"
             findings.add(Verdict.LATE, f"{each.name} at {each.began:.0f} s", words)
@@ -106,10 +106,10 @@ def _print(options: Options, store: Store, director: Director, findings: Finding
     answers = {str(word): int(count) for word, count in store.rows(ANSWERS)}
     calls, commands, events = (store.count(name) for name in ("call", "record", "event"))
     totals = Totals(options.seed, options.minutes, options.clients, calls, commands, events, answers)
-    lines = list(table(totals, director.struck, findings, skipped))
+    lines = list(table(totals, director.injected, findings, skipped))
     print("\n".join(["", *lines]))
     if options.record:
-        record(lines, sentence(totals, director.struck, findings))
+        record(lines, sentence(totals, director.injected, findings))
     if not findings.is_clean:
         print("\n".join(["", f"seed {options.seed}", *show.lines(findings, store)]))
 

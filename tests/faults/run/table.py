@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tests.checker.findings import Findings, Verdict
-from tests.faults.run.director import Struck
+from tests.faults.run.director import Injected
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,19 @@ class Totals:
     answers: Mapping[str, int]
 
 
-def sentence(totals: Totals, struck: Sequence[Struck], findings: Findings) -> str:
+def sentence(totals: Totals, injected: Sequence[Injected], findings: Findings) -> str:
     """The whole in one sentence, for the README."""
     found = ", ".join(f"{verdict} {findings.count(verdict)}" for verdict in Verdict)
-    strikes = f"{len(struck)} strikes in {totals.minutes:.0f} minutes"
-    return f"The last full run: {totals.commands:,} commands, {strikes}; {found}."
+    faults = f"{len(injected)} faults in {totals.minutes:.0f} minutes"
+    return f"The last full run: {totals.commands:,} commands, {faults}; {found}."
 
 
-def table(totals: Totals, struck: Sequence[Struck], findings: Findings, skipped: Mapping[str, str]) -> Iterator[str]:
+def table(
+    totals: Totals, injected: Sequence[Injected], findings: Findings, skipped: Mapping[str, str]
+) -> Iterator[str]:
     yield (
         f"Seed {totals.seed}, {totals.minutes:.1f} minutes, {totals.clients} clients: {totals.calls:,} calls, "
-        f"{totals.commands:,} commands in the log, {totals.events:,} events, {len(struck)} strikes. "
+        f"{totals.commands:,} commands in the log, {totals.events:,} events, {len(injected)} faults. "
         + ", ".join(f"{count:,} × {word}" for word, count in totals.answers.items())
         + "."
     )
@@ -40,7 +42,7 @@ def table(totals: Totals, struck: Sequence[Struck], findings: Findings, skipped:
     yield ""
     yield "| what broke | times | answers again after (p50) | longest | target |"
     yield "|---|---|---|---|---|"
-    for name, those in _by_name(struck).items():
+    for name, those in _by_name(injected).items():
         seconds = [each.seconds for each in those]
         target = f"{those[0].target_seconds:.0f} s" if name != "two at once" else "the sum of both"
         yield f"| {name} | {len(those)} | {median(seconds):.2f} s | {max(seconds):.2f} s | {target} |"
@@ -48,8 +50,8 @@ def table(totals: Totals, struck: Sequence[Struck], findings: Findings, skipped:
         yield f"| {name} | 0 | not possible: {why} | | |"
 
 
-def _by_name(struck: Sequence[Struck]) -> dict[str, list[Struck]]:
-    single = sorted({each.name for each in struck if len(each.faults) == 1})
-    found = {name: [each for each in struck if each.name == name] for name in single}
-    pairs = [each for each in struck if len(each.faults) > 1]
+def _by_name(injected: Sequence[Injected]) -> dict[str, list[Injected]]:
+    single = sorted({each.name for each in injected if len(each.faults) == 1})
+    found = {name: [each for each in injected if each.name == name] for name in single}
+    pairs = [each for each in injected if len(each.faults) > 1]
     return found | ({"two at once": pairs} if pairs else {})

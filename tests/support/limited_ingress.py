@@ -19,7 +19,7 @@ INTERNALS = (b"Traceback", b"aiohttp", b"Python", b'File "', b"ingress/", b"kafk
 
 
 @dataclass
-class Besieged:
+class LimitedIngress:
     """An ingress with short limits, and a caller of good faith."""
 
     system: System
@@ -56,21 +56,21 @@ async def answers(bitgo: BitGo) -> None:
 
 
 @pytest.fixture(scope="session")
-async def besieged(
+async def limited(
     servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Besieged]:
+) -> AsyncIterator[LimitedIngress]:
     limits = {
         "receive_seconds": str(RECEIVE_SECONDS),
         "idle_seconds": str(IDLE_SECONDS),
         "connections_max": str(CONNECTIONS),
     }
-    async with shared_system(servers, template, tmp_path_factory.mktemp("besieged")) as system:
+    async with shared_system(servers, template, tmp_path_factory.mktemp("limited")) as system:
         await system.processor(wait=False)
         bitgo = await system.ingress(wait=False, **limits)
         for each in system.health:
             await system.ready(each)
         async with bitgo:
-            yield Besieged(system, bitgo)
+            yield LimitedIngress(system, bitgo)
         lines = system.log("ingress-0").read_text().splitlines()
         assert [] == [line for line in lines if "Traceback" in line or '"request_failed"' in line]
 
