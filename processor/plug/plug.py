@@ -1,8 +1,9 @@
 """Asks a platform's own policy, which runs in a process of its own, and bounds whatever it does (docs/policy.md).
 
 One request at a time. A policy that does not answer in time, or whose process dies, costs that process; the next
-request gets a new one. When it costs PAUSE_AFTER in a row, it is not asked for PAUSE_SECONDS, so that clears and
-releases behind its reserves do not wait for what will not come.
+request gets a new one. When PAUSE_AFTER requests in a row cost it, it is not asked for PAUSE_SECONDS, so that clears
+and releases behind its reserves do not wait for what will not come. What is to be rejected because the policy failed on
+it is not asked again when its batch is decided again: one request must not look like many.
 
 All is blocking, for a thread that is not the event loop's.
 """
@@ -36,6 +37,8 @@ PAUSE_SECONDS: Final = 5.0
 REMEMBER_SECONDS: Final = 60.0
 """How long /readyz speaks of a failure."""
 LOG_SECONDS: Final = 1.0
+FAILED_MAX: Final = 1000
+"""How many requests that it failed on are remembered."""
 
 INHERITED: Final = (
     *("PATH", "HOME", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE"),
@@ -72,6 +75,8 @@ class Plug:
         self._lost = 0
         self._paused_until = 0.0
         self._failures: list[tuple[float, str]] = []
+        self._failed_on: dict[str, str] = {}
+        """Allocation ids and reasons, the oldest first. Empty unless failures reject."""
         self._logged_at = 0.0
 
     def start(self) -> None:
@@ -95,6 +100,8 @@ class Plug:
 
     def ask(self, request: Request, facts: Facts) -> PlugFact:
         """The verdict, or that there is none. Raises PolicyWaitsError when the batch is to wait for one."""
+        if reason := self._failed_on.get(request.allocation_id):
+            return PlugFact(verdict="failed", reason=reason, version=self._version)
         started = time.monotonic()
         try:
             with self._one_at_a_time:
@@ -156,7 +163,14 @@ class Plug:
             )
         if self._on_failure is OnFailure.RETRY:
             raise PolicyWaitsError(f"{self._path} gave no verdict on {request.allocation_id}: {error}")
+        if error.reason != "paused":
+            self._remember(request.allocation_id, error.reason)
         return PlugFact(verdict="failed", reason=error.reason, version=self._version)
+
+    def _remember(self, allocation_id: str, reason: str) -> None:
+        self._failed_on[allocation_id] = reason
+        if len(self._failed_on) > FAILED_MAX:
+            del self._failed_on[next(iter(self._failed_on))]
 
     def trouble(self) -> str | None:
         """What /readyz says of the last minute's failures."""

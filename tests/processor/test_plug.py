@@ -5,6 +5,7 @@ import hashlib
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ POLICY = "tests.support.policy:decide"
 
 
 def asks(notes: str | None = None) -> Request:
-    return Request("allocation", "id", "BTC", 10**77, "client", "connection", "account", NOON, notes=notes)
+    return Request("allocation", str(uuid.uuid4()), "BTC", 10**77, "client", "connection", "account", NOON, notes=notes)
 
 
 @pytest.fixture
@@ -113,6 +114,16 @@ def test_time_outs_between_right_answers_do_not_pause_it(plug: Plug) -> None:
     for _ in range(6):
         assert "timed_out" == plug.ask(asks("loop"), Facts()).reason
         assert approves(plug)
+
+
+def test_given_a_batch_that_is_decided_again_then_what_it_failed_on_is_not_asked_again(plug: Plug) -> None:
+    """Or one request would be five time-outs in a row, and all others were rejected while it is paused."""
+    poisoned = asks("sleep")
+    started = time.monotonic()
+    verdicts = [plug.ask(poisoned, Facts(available=each)) for each in range(2 * module.PAUSE_AFTER)]
+    assert [PlugFact(verdict="failed", reason="timed_out", version="test 1")] * len(verdicts) == verdicts
+    assert time.monotonic() - started < 1, "one time limit, not ten"
+    assert approves(plug)
 
 
 def test_given_that_the_batch_is_to_wait_then_there_is_no_verdict() -> None:
