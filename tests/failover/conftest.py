@@ -14,7 +14,7 @@ from local.kafka import Kafka
 from local.supervisor import Supervisor
 from service.migrations import migrate
 from tests.failover.pair import Pair, pair
-from tests.support.cli import run
+from tests.support.cli import Ran, run
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
@@ -45,13 +45,18 @@ async def system_on(kafka: Kafka, url: str, folder: Path) -> AsyncIterator[Syste
         yield system
 
 
+async def command(system: System, *arguments: object) -> Ran:
+    """`allocations` with a processor's settings."""
+    return await run(
+        *arguments,
+        PROCESSOR_KAFKA_BOOTSTRAP_SERVERS=system.kafka,
+        PROCESSOR_POSTGRES_URL=system.database_url,
+        PROCESSOR_TOPIC_PREFIX=system.prefix,
+        PROCESSOR_CONNECTIONS="open",
+    )
+
+
 async def verified(system: System) -> None:
     """`allocations verify` finds no difference."""
-    settings = {
-        "PROCESSOR_KAFKA_BOOTSTRAP_SERVERS": system.kafka,
-        "PROCESSOR_POSTGRES_URL": system.database_url,
-        "PROCESSOR_TOPIC_PREFIX": system.prefix,
-        "PROCESSOR_CONNECTIONS": "open",
-    }
-    ran = await run("verify", **settings)
+    ran = await command(system, "verify")
     assert ran.status == 0, ran

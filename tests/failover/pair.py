@@ -1,4 +1,4 @@
-"""A primary and a streaming standby, two servers of the embedded Postgres, with a proxy in front and one between them."""
+"""A primary and a streaming standby, both embedded, with a proxy in front of them and one between them."""
 
 import asyncio
 import shutil
@@ -51,6 +51,13 @@ class Pair:
         self.on(self.primary, f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'", "SELECT pg_reload_conf()")
         async with asyncio.timeout(30):
             while not self.ask(self.primary, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"):
+                await asyncio.sleep(0.05)
+
+    async def has_all(self) -> None:
+        """Until the standby has replayed what the primary has."""
+        ((end,),) = self.ask(self.primary, "SELECT pg_current_wal_lsn()")
+        async with asyncio.timeout(30):
+            while self.ask(self.standby, f"SELECT pg_last_wal_replay_lsn() < '{end}'") != [(False,)]:
                 await asyncio.sleep(0.05)
 
     async def fail_over(self) -> None:
