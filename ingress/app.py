@@ -22,6 +22,7 @@ from ingress.outcomes.following import NOTIFICATIONS, TABLES, listen, poll
 from ingress.outcomes.hints import Hints
 from ingress.outcomes.outcomes import Outcomes
 from ingress.postgres.database import Database
+from ingress.postgres.reached import Reached
 from ingress.postgres.rows import Rows
 from ingress.reloading import FILES, Reloading
 from ingress.routes import add_routes
@@ -85,13 +86,14 @@ async def _serve(
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
-    database_of = partial(Database, settings, identity=identity)
+    reached = Reached()
+    database_of = partial(Database, settings, identity=identity, reached=reached)
     claims_database = database_of("allocations-ingress-claims", lanes=CLAIM_LANES, limits=KEYED)
     database = database_of("allocations-ingress", lanes=READ_LANES, limits=KEYED)
     lists = database_of("allocations-ingress-lists", lanes=LIST_LANES)
     claims = TokenReplay(claims_database)
     hints = Hints()
-    outcomes = Outcomes(database, hints, health)
+    outcomes = Outcomes(database, hints, health, reached)
     end_offsets = EndOffsets(settings, identity, health)
     submission = Submission(
         publisher,

@@ -82,6 +82,11 @@ class Proxy:
         for link in list(self._links):
             link.cut()
 
+    def lead_to(self, upstream: int) -> None:
+        """Reset every connection that there is, and bring the next ones to another port."""
+        self._upstream = upstream
+        self.cut()
+
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
         """Every connection is reset, and so are those that are tried meanwhile."""
