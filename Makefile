@@ -14,7 +14,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 # Where Python keeps no compiled modules, each process and each run compiles all of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast test-long faults faults-full failover fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
+.PHONY: help demo test test-fast test-long faults faults-full failover rolling-upgrade fuzz measure-proof up check bench bench-quick \
+	bench-growth bench-docs bench-compare \
 	bench-counts bench-adjustments bench-peers docs audit lock format clean
 
 help: ## list the targets
@@ -51,6 +52,9 @@ faults-full: $(VENV)/.dev ## 20 minutes of it; the table goes into docs/reliabil
 
 failover: $(VENV)/.dev ## a standby of Postgres takes over under load, with and without what the primary had last
 	@$(BIN)/python -m pytest -s tests/failover $(ARGS)
+
+rolling-upgrade: $(VENV)/.dev ## from an older tree to this one and back, one process after the other, under load (BASE=<git ref>)
+	@$(BIN)/python -m tests.rolling.run --base "$(BASE)" $(ARGS)
 
 SECONDS ?= 60
 fuzz: $(VENV)/.dev ## bad input for every parser, found by coverage (SECONDS=60 for each; ARGS=body chooses)
