@@ -269,7 +269,7 @@ def test_a_database_whose_text_is_not_utf_8(servers: Servers) -> None:
 
 async def test_a_database_of_a_newer_version(system: System) -> None:
     system.rows(
-        "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) VALUES ('x', '9999.future', now()) "
-        "RETURNING 1"
+        "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) "
+        "VALUES ('x', '9999.contracts-9998.future', now()) RETURNING 1"
     )
-    await refused(system, "9999.future", "start a newer version")
+    await refused(system, "9999.contracts-9998.future", "start a newer version")
