@@ -69,7 +69,7 @@ def check_topics(cluster: ClusterFacts, topics: Topics, identity: LogIdentity | 
             )
     partitions = cluster.topics[topics.commands].partitions
     if identity is not None:
-        _check_identity(cluster, topics, identity)
+        check_identity(cluster, topics, identity)
     for name in (topics.events, topics.dead_letters):
         if cluster.topics[name].partitions != partitions:
             raise OperatorError(
@@ -80,7 +80,8 @@ def check_topics(cluster: ClusterFacts, topics: Topics, identity: LogIdentity | 
     return partitions
 
 
-def _check_identity(cluster: ClusterFacts, topics: Topics, identity: LogIdentity) -> None:
+def check_identity(cluster: ClusterFacts, topics: Topics, identity: LogIdentity) -> None:
+    """Raises OperatorError when the database is the state of another log."""
     if cluster.cluster_id != identity.cluster_id:
         raise OperatorError(
             f"this is Kafka cluster {cluster.cluster_id}, and the database is the state of {identity.cluster_id}: "
@@ -129,15 +130,8 @@ def warn_of_weak_topics(cluster: ClusterFacts) -> None:
 async def claim_identity(
     connection: Connection, consumers: Consumers, cluster: ClusterFacts, topics: Topics, partitions: int
 ) -> LogIdentity:
-    """Record that an empty database is the state of an empty log; a second caller finds it done.
-
-    Of the events topic only what was committed counts: the relay of whoever came first may have begun (record 0014).
-    """
-    for source in (await last_sources(consumers.published, topics.events, "ce_id", range(partitions))).values():
-        raise OperatorError(
-            f"the database is empty, and topic {topics.events} is not: it has the event of {source}. {REBUILD}"
-        )
-    starts = await _check_empty(consumers.commands, topics.commands, partitions)
+    """Record that an empty database is the state of an empty log; a second caller finds it done."""
+    starts = await check_unclaimed(consumers, topics, partitions)
     async with connection.transaction():
         await connection.execute(
             "INSERT INTO log_identity (cluster_id, commands_topic, partitions) VALUES (%s, %s, %s) "
@@ -155,6 +149,18 @@ async def claim_identity(
     if identity is None:
         raise OperatorError("the log's identity was not stored: look at the database's own log")
     return identity
+
+
+async def check_unclaimed(consumers: Consumers, topics: Topics, partitions: int) -> dict[int, int]:
+    """Check that a log without a database is empty; returns where each partition of commands starts.
+
+    Of the events topic only what was committed counts: the relay of whoever came first may have begun (record 0014).
+    """
+    for source in (await last_sources(consumers.published, topics.events, "ce_id", range(partitions))).values():
+        raise OperatorError(
+            f"the database is empty, and topic {topics.events} is not: it has the event of {source}. {REBUILD}"
+        )
+    return await _check_empty(consumers.commands, topics.commands, partitions)
 
 
 async def _check_empty(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> dict[int, int]:
