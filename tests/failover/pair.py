@@ -62,10 +62,20 @@ class Pair:
 
     async def fail_over(self) -> None:
         """SIGKILL to the primary, for good; the standby is promoted, and the proxy in front leads to it."""
-        self.supervisor.signal("primary", signal.SIGKILL)
+        self.supervisor.signal(_name(self.primary), signal.SIGKILL)
         await asyncio.sleep(0.5)
         assert self.ask(self.standby, f"SELECT pg_promote(true, {PROMOTION_SECONDS})") == [(True,)]
+        self.on(self.standby, "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
         self.front.lead_to(self.standby.port)
+
+    async def follow(self) -> None:
+        """After `fail_over`: what was the primary becomes the standby of the other, from a new copy."""
+        self.primary, self.standby = self.standby, self.primary
+        self.between.lead_to(self.primary.port)
+        await self.supervisor.remove(_name(self.standby))
+        await _copy(self.primary, self.standby, self.between.port)
+        self.supervisor.start(_server(self.standby))
+        await self.standby.wait_ready()
 
     def on(self, server: Postgres, *statements: str) -> None:
         """As the superuser."""
@@ -81,7 +91,7 @@ class Pair:
 @asynccontextmanager
 async def pair(folder: Path) -> AsyncIterator[Pair]:
     """Both run, and the standby streams; no commit waits for it."""
-    primary, standby = Postgres(folder / "primary", print), Postgres(folder / "standby", print)
+    primary, standby = Postgres(folder / "postgres-0", print), Postgres(folder / "postgres-1", print)
     async with AsyncExitStack() as stack:
         stack.callback(primary.close)
         stack.callback(standby.close)
@@ -89,17 +99,22 @@ async def pair(folder: Path) -> AsyncIterator[Pair]:
         front = await stack.enter_async_context(Proxy(primary.port))
         between = await stack.enter_async_context(Proxy(primary.port))
         supervisor = await stack.enter_async_context(Supervisor(print))
-        supervisor.start(_server(primary, "primary"))
+        supervisor.start(_server(primary))
         await primary.wait_ready()
         await _copy(primary, standby, between.port)
-        supervisor.start(_server(standby, STANDBY))
+        supervisor.start(_server(standby))
         await standby.wait_ready()
         yield Pair(supervisor, primary, standby, front, between)
 
 
-def _server(server: Postgres, name: str) -> Child:
+def _name(server: Postgres) -> str:
+    """As it was called first, whichever of both it is now."""
+    return server.folder.parent.name
+
+
+def _server(server: Postgres) -> Child:
     """SIGQUIT at the end: nobody needs what it holds."""
-    return replace(server.child(), name=name, restarted=False, stop_signal=signal.SIGQUIT)
+    return replace(server.child(), name=_name(server), restarted=False, stop_signal=signal.SIGQUIT)
 
 
 async def _copy(primary: Postgres, standby: Postgres, port: int) -> None:

@@ -144,9 +144,7 @@ def test_given_what_an_upgrade_needs_then_no_break_is_found(connection: Connecti
 
 
 @pytest.mark.parametrize("statement", BAD)
-def test_given_what_older_processes_would_notice_then_it_is_named(
-    connection: Connection, statement: str
-) -> None:
+def test_given_what_older_processes_would_notice_then_it_is_named(connection: Connection, statement: str) -> None:
     assert BAD[statement] in map(str, _breaks_of(connection, statement))
 
 

@@ -51,7 +51,7 @@ async def _run(folder: Path, base: str, rounds: int, clients: int, seed: int, *,
     print(f"seed {seed}; from {older.name} to {newer.name} and back, {rounds} times", flush=True)
     async with AsyncExitStack() as exits:
         supervisor = await exits.enter_async_context(Supervisor(print))
-        kafka = await start_kafka(folder, supervisor, exits, print)
+        kafka = await start_kafka(folder, 1, supervisor, exits, print)
         postgres = await start_postgres(folder, supervisor, exits, print)
         servers = Servers("embedded", kafka, postgres)
         system = await exits.enter_async_context(running_system(servers, postgres, folder / "system", spawn=spawn))

@@ -7,8 +7,8 @@ instance id and its port, and the next one waits until it is ready and the balan
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -68,9 +68,18 @@ class Upgrade:
 
     async def run(self, older: Tree, newer: Tree, *, rounds: int = 1, back: bool = True) -> None:
         """Start all of `older`; then, under load: migrate, replace all by `newer`, and by `older` again."""
+        async with self.under_load(older):
+            for _ in range(rounds):
+                await self._there(newer)
+                if back:
+                    await self._back(older)
+
+    @asynccontextmanager
+    async def under_load(self, tree: Tree) -> AsyncIterator[None]:
+        """Two of each of `tree` run, and callers call, until the block ends and their last stories do."""
         async with AsyncExitStack() as exits:
             for name in (*PROCESSORS, *INGRESSES):
-                await self._start(name, older, wait=False)
+                await self._start(name, tree, wait=False)
             for name in (*PROCESSORS, *INGRESSES):
                 await self.system.ready(name)
             balancer = await self._balancer(exits)
@@ -78,10 +87,7 @@ class Upgrade:
             clients = await self._clients(exits, balancer.url, over)
             exits.push_async_callback(_cancelled, clients)
             await asyncio.sleep(WARM_UP_SECONDS)
-            for _ in range(rounds):
-                await self._there(newer)
-                if back:
-                    await self._back(older)
+            yield
             over.set()
             _, late = await asyncio.wait(clients, timeout=LAST_STORIES_SECONDS)
             assert not late, f"{len(late)} callers had no answer for {LAST_STORIES_SECONDS:.0f} s"
@@ -89,8 +95,11 @@ class Upgrade:
 
     async def _there(self, newer: Tree) -> None:
         await migrated(self.system, newer)
+        await self.replace_all(newer)
+
+    async def replace_all(self, tree: Tree) -> None:
         for name in (*PROCESSORS, *INGRESSES):
-            await self._replace(name, newer)
+            await self._replace(name, tree)
 
     async def _back(self, older: Tree) -> None:
         self.no_way_back = await refused(self.system, older)

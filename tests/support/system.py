@@ -41,6 +41,7 @@ class System:
     folder: Path
     supervisor: Supervisor
     partitions: int = 8
+    replication: int = 1
     urls: dict[str, str] = field(default_factory=dict)
     health: dict[str, str] = field(default_factory=dict)
     ended: list[tuple[str, int]] = field(default_factory=list)
@@ -62,7 +63,7 @@ class System:
         )
 
     async def create_topics(self) -> None:
-        await ensure_topics(self.settings(), self.partitions, replication=1)
+        await ensure_topics(self.settings(), self.partitions, self.replication)
 
     async def processor(self, name: str = "processor-0", *, wait: bool = True, **settings: str) -> None:
         own = {"instance_id": name, "group_id": f"{self.prefix}processors", "connections": "open"}
@@ -210,7 +211,12 @@ class System:
 
 @asynccontextmanager
 async def running_system(
-    servers: Servers, database_url: str, folder: Path, partitions: int = 8, spawn: Spawn = forked.spawn
+    servers: Servers,
+    database_url: str,
+    folder: Path,
+    partitions: int = 8,
+    spawn: Spawn = forked.spawn,
+    replication: int = 1,
 ) -> AsyncIterator[System]:
     ended: list[tuple[str, int]] = []
 
@@ -223,7 +229,9 @@ async def running_system(
         async with Supervisor(print, notify, spawn) as supervisor:
             prefix = f"t{uuid.uuid4().hex[:12]}."
             async with System(
-                servers.kafka, database_url, prefix, folder, supervisor, partitions, ended=ended, ports=ports
+                *(servers.kafka, database_url, prefix, folder, supervisor, partitions, replication),
+                ended=ended,
+                ports=ports,
             ) as system:
                 yield system
     finally:
