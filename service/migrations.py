@@ -8,6 +8,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from service.errors import OperatorError
+from service.postgres import readable
 from service.postgres_address import check_postgres_address
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
@@ -31,6 +32,7 @@ def migrate(address: str) -> list[str]:
         check_postgres_address(address)
     except ValueError as error:
         raise OperatorError(f"the database's address {error}") from None
+    address = readable(address)
     with psycopg.connect(address, autocommit=True, application_name="allocations-migrate") as guard:
         if (encoding := guard.info.parameter_status("server_encoding")) != "UTF8":
             raise OperatorError(f"the database's encoding is {encoding}: create it with ENCODING 'UTF8'")

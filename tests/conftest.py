@@ -24,7 +24,8 @@ TESTS = Path(__file__).parent
 PROCESSES = {"cli/test_up.py"} | {
     *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
     *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
-    *("surroundings/test_ports.py", "surroundings/test_rights.py", "simulator/test_server_kills.py"),
+    *(f"surroundings/test_{name}.py" for name in ("ports", "postgres_settings", "rights")),
+    "simulator/test_server_kills.py",
     *(f"conformance/test_{name}.py" for name in ("command", "integrate", "wrong_partners")),
 }
 """Test files that start servers or processes of ours without a fixture that says so."""
