@@ -1,15 +1,13 @@
 """`allocations show`, `accounts` and `ledger`: what operators read over HTTP, from the tables."""
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, NoReturn
 
 import click
 import orjson
 
-from cli.connections import errors_said, postgres_option, settings_of
 from cli.reads_shown import account_lines, entry_lines, history_lines, positions_line
+from cli.servers import ProofSettings, database_options, with_servers
 from ingress.platform import cursors, ledger_csv, reads
 from ingress.platform.queries import CSV_MAX_ROWS, PAGE_MAX, AccountsQuery, HistoryQuery
 from ingress.postgres.database import Connection
@@ -23,30 +21,28 @@ from service.postgres import connect
 UNKNOWN: Final = 3
 PART_ROWS: Final = 1000
 
-T = TypeVar("T")
-
 
 class UnknownError(Exception):
     """There is nothing to show."""
 
 
-def _run(postgres: str, work: Callable[[Connection, LogIdentity], Awaitable[T]]) -> T:
-    """What `work` returns; what keeps it from working ends the command with a sentence."""
+def _run(servers: Mapping[str, Any], work: Callable[[Connection, LogIdentity], Awaitable[None]]) -> NoReturn:
+    """Let `work` read and print; what keeps it from working ends the command with a sentence."""
 
-    async def connected() -> T:
-        async with await connect(settings_of(postgres=postgres), "allocations-show") as connection:
+    async def connected(settings: ProofSettings) -> int:
+        async with await connect(settings, "allocations-show") as connection:
             await check_migrations(connection)
             identity = await load_identity(connection)
             if identity is None:
                 raise OperatorError("this database has no log yet: a processor writes down which, when it first starts")
-            return await work(connection, identity)
+            try:
+                await work(connection, identity)
+            except UnknownError as error:
+                click.echo(str(error), err=True)
+                return UNKNOWN
+        return 0
 
-    with errors_said():
-        try:
-            return asyncio.run(connected())
-        except UnknownError as error:
-            click.echo(str(error), err=True)
-            sys.exit(UNKNOWN)
+    with_servers(servers, connected)
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, as the endpoints under /platform/v1 answer")
@@ -58,25 +54,25 @@ _json = click.option("--json", "as_json", is_flag=True, help="JSON, as the endpo
     "--limit", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="of commands, the oldest first"
 )
 @_json
-@postgres_option
-def show(subject_id: Any, limit: int, as_json: bool, postgres: str) -> None:  # noqa: FBT001 - click's flag
+@database_options
+def show(subject_id: Any, limit: int, as_json: bool, **servers: Any) -> None:  # noqa: FBT001 - click's flag
     """Show what an ID is now, and every command on it: of an allocation, deallocation, connection or adjustment.
 
     What `prune` has deleted is not there; that it was deleted is said. Exit status 0: shown; 3: nothing is known of it.
     """
 
-    async def work(connection: Connection, identity: LogIdentity) -> dict[str, History]:
+    async def work(connection: Connection, identity: LogIdentity) -> None:
         found = {of: await _history(connection, identity, of, str(subject_id), limit) for of in reads.KINDS}
-        if not any(found.values()):
+        histories = {of: each for of, each in found.items() if each}
+        if not histories:
             raise UnknownError(f"nothing is known of {subject_id}")
-        return {of: each for of, each in found.items() if each}
+        if as_json:
+            click.echo(orjson.dumps({of: _document(each) for of, each in histories.items()}))
+            return
+        for of, each in histories.items():
+            click.echo("\n".join(history_lines(of, each)))
 
-    histories = _run(postgres, work)
-    if as_json:
-        click.echo(orjson.dumps({of: _document(each) for of, each in histories.items()}))
-        return
-    for of, each in histories.items():
-        click.echo("\n".join(history_lines(of, each)))
+    _run(servers, work)
 
 
 async def _history(
@@ -103,8 +99,8 @@ async def _history(
 )
 @click.option("--limit", default=500, show_default=True, type=click.IntRange(1, 100_000), help="at most so many")
 @_json
-@postgres_option
-def accounts(connection_id: Any, holds: bool, limit: int, as_json: bool, postgres: str) -> None:  # noqa: FBT001
+@database_options
+def accounts(connection_id: Any, holds: bool, limit: int, as_json: bool, **servers: Any) -> None:  # noqa: FBT001
     """List balances of all connections, or of one, and the position of the log at which they held.
 
     In base units, sorted by connection and currency, all at one instant. Exit status 0: listed; 3: there is no such
@@ -115,7 +111,7 @@ def accounts(connection_id: Any, holds: bool, limit: int, as_json: bool, postgre
     if connection_id is not None and limit > PAGE_MAX:
         raise click.UsageError(f"of one connection, {PAGE_MAX} currencies at most are listed")
 
-    async def work(connection: Connection, identity: LogIdentity) -> tuple[AccountList, bool]:
+    async def read(connection: Connection, identity: LogIdentity) -> tuple[AccountList, bool]:
         if connection_id is None:
             return await reads.all_accounts(connection, identity, limit)
         query = AccountsQuery(openHolds=holds, limit=limit)
@@ -124,13 +120,16 @@ def accounts(connection_id: Any, holds: bool, limit: int, as_json: bool, postgre
             raise UnknownError(f"there is no connection {connection_id}, and no account of one")
         return found, found.next is not None
 
-    found, more = _run(postgres, work)
-    if as_json:
-        click.echo(orjson.dumps(_document(found)))
-    else:
-        click.echo("\n".join([*account_lines(found.accounts), positions_line("as of", found.as_of)]))
-    if more:
-        click.echo(f"{limit} shown, and there are more", err=True)
+    async def work(connection: Connection, identity: LogIdentity) -> None:
+        found, more = await read(connection, identity)
+        if as_json:
+            click.echo(orjson.dumps(_document(found)))
+        else:
+            click.echo("\n".join([*account_lines(found.accounts), positions_line("as of", found.as_of)]))
+        if more:
+            click.echo(f"{limit} shown, and there are more", err=True)
+
+    _run(servers, work)
 
 
 @click.command()
@@ -140,7 +139,7 @@ def accounts(connection_id: Any, holds: bool, limit: int, as_json: bool, postgre
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, CSV_MAX_ROWS), help="at most so many")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, as the endpoint answers")
 @_json
-@postgres_option
+@database_options
 def ledger(
     connection_id: Any,
     currency: str,
@@ -148,7 +147,7 @@ def ledger(
     limit: int,
     as_csv: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
-    postgres: str,
+    **servers: Any,
 ) -> None:
     """List the movements of an account, the oldest first, with the balances after each.
 
@@ -161,7 +160,7 @@ def ledger(
     except ValueError:
         raise click.BadParameter("is no cursor of a ledger", param_hint="--after") from None
 
-    async def work(connection: Connection, identity: LogIdentity) -> str | None:
+    async def work(connection: Connection, identity: LogIdentity) -> None:
         of = reads.Ledger(identity, str(connection_id), currency)
         through = await of.sequence(connection)
         if through is None:
@@ -177,11 +176,10 @@ def ledger(
             else:
                 click.echo("\n".join(entry_lines(part)))
             last = part[-1] if more else None
-        return cursors.LEDGER.text(reads.place_of(last)) if last else None
+        if last:
+            click.echo(f"there are more: --after {cursors.LEDGER.text(reads.place_of(last))}", err=True)
 
-    following = _run(postgres, work)
-    if following:
-        click.echo(f"there are more: --after {following}", err=True)
+    _run(servers, work)
 
 
 async def _parts(

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 import psycopg
@@ -32,29 +32,36 @@ class ProofSettings(ProcessorSettings):
     postgres_url: SecretStr = SecretStr("")
 
 
+_POSTGRES: Final = click.option(
+    "--postgres", metavar="URL", help="a database, postgresql://…  [default: PROCESSOR_POSTGRES_URL]"
+)
+_DATA: Final = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="instead: the servers of `allocations up` in this data folder; if it does not run, they are started",
+)
+
+
 def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--topic-prefix", help="put before every topic's name  [default: PROCESSOR_TOPIC_PREFIX]"),
-        click.option("--postgres", metavar="URL", help="a database, postgresql://…  [default: PROCESSOR_POSTGRES_URL]"),
-        click.option("--kafka", metavar="HOST:PORT", help="a broker  [default: PROCESSOR_KAFKA_BOOTSTRAP_SERVERS]"),
-        click.option(
-            "--data",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="instead: the servers of `allocations up` in this data folder; if it does not run, they are started",
-        ),
-    ):
-        command = option(command)
-    return command
+    """--data, or --kafka, --postgres and --topic-prefix."""
+    prefix = click.option("--topic-prefix", help="put before every topic's name  [default: PROCESSOR_TOPIC_PREFIX]")
+    kafka = click.option("--kafka", metavar="HOST:PORT", help="a broker  [default: PROCESSOR_KAFKA_BOOTSTRAP_SERVERS]")
+    return _DATA(kafka(_POSTGRES(prefix(command))))
+
+
+def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--data, or --postgres: for what reads the tables alone."""
+    return _DATA(_POSTGRES(command))
 
 
 def with_servers(
     given: Mapping[str, Any], work: Callable[[ProofSettings], Awaitable[int]], *, migrated: bool = False
-) -> None:
+) -> NoReturn:
     """Run to the end of the process; what kept it from working is a sentence and status 78.
 
     With `migrated`, the database of a data folder is migrated first.
     """
-    if given["data"] and (given["kafka"] or given["postgres"] or given["topic_prefix"]):
+    if given["data"] and any(given.get(name) for name in ("kafka", "postgres", "topic_prefix")):
         raise click.UsageError("--data knows the servers and the prefix: leave the other options out")
     try:
         status = asyncio.run(
@@ -91,7 +98,7 @@ async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
 
 
 async def _on_settings(given: Mapping[str, Any], work: Callable[[ProofSettings], Awaitable[int]]) -> int:
-    settings = _settings(given["kafka"], given["postgres"], given["topic_prefix"])
+    settings = _settings(given.get("kafka"), given["postgres"], given.get("topic_prefix"))
     if not settings.postgres_url.get_secret_value():
         raise click.UsageError("which database? Name it with --postgres or PROCESSOR_POSTGRES_URL, or use --data")
     await check_sessions(settings)

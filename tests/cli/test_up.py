@@ -80,13 +80,16 @@ async def the_session_of_the_readme_works_when_it_is_pasted(stack: Stack, folder
     shell = await asyncio.create_subprocess_exec("bash", "-e", "-c", pasted, cwd=folder, stdout=PIPE, stderr=PIPE)
     out, err = await asyncio.wait_for(shell.communicate(), 60)
     assert 0 == shell.returncode, err.decode()
-    reserved, cleared, refused, read = (json.loads(line) for line in out.decode().splitlines())
+    lines = out.decode().splitlines()
+    reserved, cleared, refused, read = map(json.loads, lines[:4])
     assert ("reserved", "cleared", "already_cleared", "cleared") == (
         reserved["status"],
         cleared["status"],
         refused["code"],
         read["allocation"]["status"],
     )
+    shown = "\n".join(lines[4:])
+    assert all(outcome in shown for outcome in ("reserve", "clear", "release", "applied", "already_cleared")), shown
 
 
 async def nobody_else_starts_on_it(data: Path) -> None:

@@ -14,7 +14,8 @@ from replay.rewrite import Rewriter
 from schemas.topics import COMMANDS_SETTINGS
 from schemas.words import Kind
 from service.kafka import admin
-from tests.replay.conftest import history
+from tests.proof.conftest import verify
+from tests.replay.conftest import history, platform_history
 from tests.support.captures import COLUMNS, capture, counts, journal, load, publish_at
 from tests.support.cli import finish, interrupt_when, run, start
 from tests.support.system import System
@@ -48,6 +49,31 @@ async def test_a_capture_is_applied_elsewhere_with_the_same_outcomes_as_often_as
     again = await load(narrow, file, "--rewrite-ids", "one", "--fast", "--postgres", narrow.database_url)
     assert again.status == 0
     assert not re.search(r"^  applied", again.out, re.MULTILINE), again.out
+
+
+async def test_connections_and_adjustments_are_applied_elsewhere_with_the_same_outcomes(
+    system: System, registered: System, tmp_path: Path
+) -> None:
+    """As often as one likes: the platform's accounts and the tokens get new names too."""
+    await platform_history(system)
+    file = tmp_path / "commands.capture"
+    assert 0 == (await capture(system, file)).status
+    reasons = {row["reason"] for row in system.rows(COLUMNS)}
+    assert {"insufficient_balance", "account_connected", "inactive_connection"} <= reasons
+    expected: Counter[tuple[Any, ...]] = Counter()
+    for seed in ("one", "two"):
+        loaded = await load(
+            registered, file, "--rewrite-ids", seed, "--speed", "1", "--postgres", registered.database_url
+        )
+        assert 0 == loaded.status, loaded
+        expected += journal(system, Rewriter(seed))
+        assert expected == journal(registered)
+    balances = (
+        "SELECT currency, 2 * sum(available) AS available, 2 * sum(held) AS held FROM account GROUP BY 1 ORDER BY 1"
+    )
+    assert system.rows(balances) == registered.rows(balances.replace("2 * ", ""))
+    verified = await verify(registered)
+    assert 0 == verified.status, verified
 
 
 @pytest.mark.long
