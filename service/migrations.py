@@ -1,7 +1,8 @@
 """The numbered SQL files beside this module, applied under a lock (decision 18)."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, LiteralString
+from typing import Any, Final, Literal, LiteralString
 from urllib.parse import urlencode
 
 import psycopg
@@ -14,6 +15,11 @@ from service.postgres_address import check_postgres_address
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_lock(hashtext('allocations migrate'))"
 
+_GRANTS: Final[Mapping[str, LiteralString]] = {
+    "processor": "SELECT grant_to_processor(%s)",
+    "ingress": "SELECT grant_to_ingress(%s)",
+}
+
 
 def migration_ids() -> list[str]:
     """The ids of all migrations of this version, in order."""
@@ -24,7 +30,8 @@ def migrate(address: str) -> list[str]:
     """Apply what is missing; returns the ids that were applied. `address` is whatever libpq takes.
 
     The lock is Postgres's own, held by a connection: it goes when the process does, whatever ends it.
-    Raises OperatorError when the database's text is not UTF-8, and for an address that is none.
+    Raises OperatorError when the database's text is not UTF-8, the role may not change the tables, and for an address
+    that is none.
     """
     from yoyo import get_backend, read_migrations  # noqa: PLC0415 - a process that only compares ids starts without it
 
@@ -42,8 +49,23 @@ def migrate(address: str) -> list[str]:
             missing = backend.to_apply(read_migrations(str(_FOLDER)))
             backend.apply_migrations(missing)
             return [migration.id for migration in missing]
+        except psycopg.errors.InsufficientPrivilege as error:
+            words = error.diag.message_primary
+            raise OperatorError(f"migrate is to be run by the role that owns the tables: {words}") from None
         finally:
             backend.connection.close()
+
+
+def grant(address: str, part: Literal["processor", "ingress"], role: str) -> None:
+    """Give a role what a processor or an ingress needs. Raises OperatorError when there is no such role, or the
+    address's own role does not own the tables.
+    """
+    with psycopg.connect(readable(address), autocommit=True, application_name="allocations-migrate") as connection:
+        try:
+            connection.execute(_GRANTS[part], (role,))
+        except (psycopg.errors.UndefinedObject, psycopg.errors.InsufficientPrivilege) as error:
+            words = error.diag.message_primary
+            raise OperatorError(f"{role} can not be given the rights of the {part}: {words}") from None
 
 
 def _yoyo_url(address: str) -> str:
