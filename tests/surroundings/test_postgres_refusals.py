@@ -1,4 +1,4 @@
-"""What whoever runs Postgres may do to us for a while: callers get 503, a sentence says why, and all heals by itself."""
+"""What whoever runs Postgres may do to us for a while: callers get 503, a sentence says why, and all heals again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,6 +16,7 @@ from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
+pytestmark = pytest.mark.long
 END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'allocations'"
 CASES = {
     "the role may not log in": (

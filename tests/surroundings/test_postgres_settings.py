@@ -113,6 +113,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OwnP
         yield server
 
 
+@pytest.mark.long
 async def test_given_a_server_that_stops_waiting_for_the_disk_then_our_sessions_go_on_waiting(
     server: OwnPostgres,
 ) -> None:
@@ -125,6 +126,7 @@ async def test_given_a_server_that_stops_waiting_for_the_disk_then_our_sessions_
     server.set(synchronous_commit="")
 
 
+@pytest.mark.long
 async def test_given_a_server_without_fsync_then_the_log_says_what_that_is_worth(
     server: OwnPostgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +143,7 @@ async def test_given_a_server_without_fsync_then_the_log_says_what_that_is_worth
     assert "full_page_writes" in said
 
 
+@pytest.mark.long
 async def test_given_sessions_that_check_no_foreign_key_then_they_are_refused(server: OwnPostgres) -> None:
     with psycopg.connect(server.superuser_url, autocommit=True) as connection:
         connection.execute("ALTER ROLE allocations SET session_replication_role = replica")
@@ -149,6 +152,7 @@ async def test_given_sessions_that_check_no_foreign_key_then_they_are_refused(se
         connection.execute("ALTER ROLE allocations RESET ALL")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 async def test_given_a_database_that_is_not_utf_8_then_it_is_refused(server: OwnPostgres, encoding: str) -> None:
     name = f"odd_{encoding.lower()}"

@@ -18,6 +18,7 @@ from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
+pytestmark = pytest.mark.long
 PASSWORD = "hunter2hunter2"
 FORBIDDEN = {
     "ingress": (
