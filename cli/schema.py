@@ -19,7 +19,7 @@ def migrate(postgres: str, processors: Sequence[str], ingresses: Sequence[str]) 
     It is run by the role that owns the tables. Processors and ingresses may have roles of their own, which exist
     already, and get exactly the rights that they need.
     """
-    from service.migrations import grant  # noqa: PLC0415
+    from service.grants import grant  # noqa: PLC0415
     from service.migrations import migrate as apply  # noqa: PLC0415
     from service.pooling import check_sessions  # noqa: PLC0415
 

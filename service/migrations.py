@@ -1,8 +1,7 @@
 """The numbered SQL files beside this module, applied under a lock (decision 18)."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, LiteralString
+from typing import Any, Final, LiteralString
 from urllib.parse import urlencode
 
 import psycopg
@@ -14,11 +13,6 @@ from service.postgres_address import check_postgres_address
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_lock(hashtext('allocations migrate'))"
-
-_GRANTS: Final[Mapping[str, LiteralString]] = {
-    "processor": "SELECT grant_to_processor(%s)",
-    "ingress": "SELECT grant_to_ingress(%s)",
-}
 
 
 def migration_ids() -> list[str]:
@@ -54,18 +48,6 @@ def migrate(address: str) -> list[str]:
             raise OperatorError(f"migrate is to be run by the role that owns the tables: {words}") from None
         finally:
             backend.connection.close()
-
-
-def grant(address: str, part: Literal["processor", "ingress"], role: str) -> None:
-    """Give a role what a processor or an ingress needs. Raises OperatorError when there is no such role, or the
-    address's own role does not own the tables.
-    """
-    with psycopg.connect(readable(address), autocommit=True, application_name="allocations-migrate") as connection:
-        try:
-            connection.execute(_GRANTS[part], (role,))
-        except (psycopg.errors.UndefinedObject, psycopg.errors.InsufficientPrivilege) as error:
-            words = error.diag.message_primary
-            raise OperatorError(f"{role} can not be given the rights of the {part}: {words}") from None
 
 
 def _yoyo_url(address: str) -> str:

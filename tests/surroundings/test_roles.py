@@ -150,6 +150,8 @@ async def operates(system: System, roles: Roles, connection: str, places: list[t
         "PROCESSOR_TOPIC_PREFIX": system.prefix,
     }
     (first, second) = ([str(number) for number in place] for place in places)
+    issue = ("connection-token", "--account", "a", "--client", "b")
+    assert 0 == (await run(*issue, **settings | {"PROCESSOR_POSTGRES_URL": roles.url("ingress")})).status
     for arguments in (
         ("dead-letters", "list"),
         ("dead-letters", "show", *first),
@@ -159,6 +161,7 @@ async def operates(system: System, roles: Roles, connection: str, places: list[t
         ("accounts", connection),
         ("ledger", connection, "BTC"),
         ("verify",),
+        ("checkpoint", system.folder / "checkpoint"),
     ):
         ran = await run(*arguments, **settings)
         assert 0 == ran.status, (arguments, ran)
