@@ -20,7 +20,8 @@ async def test_given_processes_that_reach_a_standby_then_they_wait_until_it_is_t
         async with asyncio.timeout(60):
             while "read-only transaction" not in str((await system.readyz("processor-0"))[1].get("problems")):
                 await asyncio.sleep(0.2)
-        assert 0 != (await system.readyz("ingress-0"))[0]
+            while (await system.readyz("ingress-0"))[0] != 503:
+                await asyncio.sleep(0.2)
         await both.fail_over()
         for name in system.health:
             await system.ready(name)
