@@ -38,16 +38,17 @@ class Committed:
 
     def note(self, batch: Batch) -> None:
         """Remember the rows of a batch, whose commit was confirmed."""
+        hashes, following = self._hashes, self._next
         for row, digest in batch.journal:
-            known = self._hashes.setdefault(row.partition, deque(maxlen=ROWS_KEPT))
-            if self._next.get(row.partition) != row.offset:
-                self._fall_back(row.partition, row.offset)
-            known.append(digest)
-            self._next[row.partition] = row.offset + 1
+            partition, offset = row.partition, row.offset
+            if following.get(partition) != offset:
+                self._fall_back(partition, offset)
+            hashes[partition].append(digest)
+            following[partition] = offset + 1
 
     def _fall_back(self, partition: int, offset: int) -> None:
         """Forget what is remembered from an offset on, and everything if that leaves a gap before it."""
-        known, end = self._hashes[partition], self._next.get(partition, -1)
+        known, end = self._hashes.setdefault(partition, deque(maxlen=ROWS_KEPT)), self._next.get(partition, -1)
         if offset > end:
             known.clear()
         for _ in range(min(end - offset, len(known))):

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from service.errors import OperatorError, UnavailableError
 from service.logs import logger
+from service.postgres import readable
 from service.postgres_address import check_postgres_address
 
 FOLDER: Final = Path(__file__).parent / "migrations"
@@ -45,8 +46,8 @@ def migrate(address: str, folder: Path = FOLDER) -> list[str]:
 
     A migration and its mark are one transaction, unless it says `-- transactional: false`. Only one process migrates at
     a time: the others wait for its lock, which is held by a connection and goes when the process does. Raises
-    OperatorError when the database's text is not UTF-8, and for an address that is none; UnavailableError when a long
-    transaction of somebody else keeps a migration from its locks.
+    OperatorError when the database's text is not UTF-8, the role may not change the tables, and for an address that is
+    none; UnavailableError when a long transaction of somebody else keeps a migration from its locks.
     """
     from yoyo import get_backend, read_migrations  # noqa: PLC0415 - a process that only compares ids starts without it
 
@@ -54,6 +55,7 @@ def migrate(address: str, folder: Path = FOLDER) -> list[str]:
         check_postgres_address(address)
     except ValueError as error:
         raise OperatorError(f"the database's address {error}") from None
+    address = readable(address)
     with psycopg.connect(address, autocommit=True, application_name="allocations-migrate") as guard:
         if (encoding := guard.info.parameter_status("server_encoding")) != "UTF8":
             raise OperatorError(f"the database's encoding is {encoding}: create it with ENCODING 'UTF8'")
@@ -65,6 +67,9 @@ def migrate(address: str, folder: Path = FOLDER) -> list[str]:
             for migration in missing:
                 _apply_when_possible(backend, migration, guard)
             return [migration.id for migration in missing]
+        except psycopg.errors.InsufficientPrivilege as error:
+            words = error.diag.message_primary
+            raise OperatorError(f"migrate is to be run by the role that owns the tables: {words}") from None
         finally:
             backend.connection.close()
 

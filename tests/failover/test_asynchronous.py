@@ -28,13 +28,14 @@ async def test_given_a_lost_tail_that_was_published_then_nothing_is_decided_on_i
         async with await system.ingress() as bitgo:
             assert 200 == (await reserve(bitgo)).status
             await both.has_all()
+            system.database_url = both.standby.url
+            await verified(system)
             async with both.between.refusing():
                 bodies = [reserve_body(Kind.ALLOCATION) for _ in range(20)]
                 told = [await bitgo.reserve(Kind.ALLOCATION, body) for body in bodies]
                 assert {200} == {reply.status for reply in told}
                 await system.records(system.topics.events, 21)
                 await both.fail_over()
-            system.database_url = both.standby.url
             await ended_with(system, "the database is older than what was published")
             assert await refuses(bitgo, bodies[0])
             assert "has lost commits" in (await system.readyz("ingress-0"))[1]["problems"]["postgres"]

@@ -184,6 +184,7 @@ async def test_a_database_that_is_older_than_what_was_published(system: System, 
     servers.drop(backup)
 
 
+@pytest.mark.long
 async def test_a_database_with_another_decision_than_the_one_that_was_published(system: System) -> None:
     """It lost commits, and decided their commands again in another order; the hash of each row covers those before."""
     await worked(system)
