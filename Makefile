@@ -14,7 +14,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 # Where Python keeps no compiled modules, each process and each run compiles all of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast test-long faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
+.PHONY: help demo test test-fast test-long faults faults-full brokers fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
 	bench-counts bench-adjustments bench-peers docs audit lock format clean
 
 help: ## list the targets
@@ -31,14 +31,14 @@ JOBS ?= 3
 test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses, JOBS=1 one after the other)
 	@$(BIN)/coverage run --branch --include=processor/domain/machine.py -m pytest -q tests/processor/test_machine*.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
-	@$(BIN)/python -m pytest --ignore tests/faults --ignore-glob 'tests/processor/test_machine*.py' -m "not long" \
+	@$(BIN)/python -m pytest --ignore tests/faults --ignore tests/brokers --ignore-glob 'tests/processor/test_machine*.py' -m "not long" \
 		--numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
-	@$(BIN)/python -m pytest --ignore tests/faults -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/faults --ignore tests/brokers -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.dev ## the tests that need no server, in half a minute
-	@$(BIN)/python -m pytest -q -m "unit and not long" --ignore tests/faults --numprocesses auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -m "unit and not long" --ignore tests/faults --ignore tests/brokers --numprocesses auto --dist worksteal $(ARGS)
 
 FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))
@@ -48,6 +48,10 @@ faults: $(VENV)/.dev ## everything breaks under load, then all is checked (MINUT
 
 faults-full: $(VENV)/.dev ## 20 minutes of it; the table goes into docs/reliability.md and the README
 	@$(BIN)/python -m tests.faults.run --minutes $(or $(MINUTES),20) --record $(if $(SEED),--seed $(SEED))
+
+brokers: $(VENV)/.dev ## three brokers that are killed, suspended and lost; TLS and SASL (MINUTES=, SEED=, FAULTS=kill-a-broker,…: one run)
+	@$(if $(FAULT_OPTIONS),,$(BIN)/python -m pytest tests/brokers $(ARGS))
+	@$(BIN)/python -m tests.faults.run --brokers 3 --clients 8 $(or $(FAULT_OPTIONS),--minutes 8 --record)
 
 SECONDS ?= 60
 fuzz: $(VENV)/.dev ## bad input for every parser, found by coverage (SECONDS=60 for each; ARGS=body chooses)

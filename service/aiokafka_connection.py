@@ -1,7 +1,9 @@
 """aiokafka's connections as our processes need them.
 
-Each reads the files that the settings name (`service/kafka_files.py`). Making one takes five seconds at most, because
-aiokafka makes one at a time: a broker that accepts connections and says nothing would keep it from all others.
+Each reads the files that the settings name (`service/kafka_files.py`). A broker that accepts connections and requests
+and says nothing, because it is suspended or out of reach, is given up after some seconds: aiokafka makes one connection
+at a time, and would wait for each answer for ten seconds, or forty in a processor, while another broker leads long
+since. What is asked again is the same: commands are published by idempotent producers.
 
 Why a connection failed is said where the work fails: aiokafka itself says "Unable to bootstrap" and writes the reason
 into its log. What it does not expect is said in its own words, because its fetchers, senders and group coordinators end
@@ -17,12 +19,34 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from aiokafka import client, conn
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from service.errors import UnavailableError
-from service.kafka_files import PasswordFile, TlsFiles
+from service.kafka_files import TOKEN_SECONDS, PasswordFile, TlsFiles
 
-CONNECT_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 4.0
+SILENT_SECONDS: Final = 4.0
+"""Without a byte while an answer is due."""
+LOOK_SECONDS: Final = 1.0
+PATIENT: Final = frozenset({JoinGroupRequest.API_KEY, SyncGroupRequest.API_KEY})
+"""The group coordinator answers these when all members have come."""
+
+CLOSED: Final = (
+    "it closed the connection at once: KAFKA_SECURITY_PROTOCOL may say SSL where it speaks plain text, or the reverse; "
+    "or it asks for a certificate (KAFKA_SSL_CERTIFICATE_FILE)"
+)
+NO_ANSWER: Final = (
+    "it accepts connections and answers no request: does it ask for SASL there, where KAFKA_SECURITY_PROTOCOL does not "
+    "say so?"
+)
 
 Broker = tuple[str, int]
 _failures: Final[dict[Broker, str]] = {}
@@ -45,11 +69,15 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
             _failures[host, port] = str(error)
             raise KafkaConnectionError(str(error)) from error
         super().__init__(host, port, ssl_context=context, sasl_plain_password=password, **options)
+        self._look: asyncio.TimerHandle | None = None
+        self._progress: tuple[Any, ...] = ()
+        self._progress_at = 0.0
 
     async def connect(self) -> Any:
         where = self.host, self.port
+        seconds = CONNECT_SECONDS + (TOKEN_SECONDS if self._sasl_oauth_token_provider else 0)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(seconds):
                 connected = await super().connect()
         except Exception as error:
             _failures[where] = words = _why(error)
@@ -61,9 +89,28 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
     def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - as aiokafka has it
         try:
-            return super().send(request, expect_response)
+            answer = super().send(request, expect_response)
         except RuntimeError as error:
             raise self._broken(error) from error
+        if self._look is None:
+            self._watch()
+        return answer
+
+    def _watch(self) -> None:
+        """Look once a second, as long as answers are due, whether anything comes."""
+        if self._reader is None or not self._requests:
+            self._look, self._progress = None, ()
+            return
+        now, oldest = self._loop.time(), self._requests[0]
+        progress = (oldest[0], len(self._reader._buffer))  # noqa: SLF001 - of a large answer a part has come
+        is_patient = any(request is not None and request.API_KEY in PATIENT for _, request, _ in self._requests)
+        if progress != self._progress or is_patient:
+            self._progress, self._progress_at = progress, now
+        elif now - self._progress_at >= SILENT_SECONDS:
+            self._look = None
+            self.close(reason=conn.CloseReason.CONNECTION_TIMEOUT)
+            return
+        self._look = self._loop.call_later(LOOK_SECONDS, self._watch)
 
     def _send_sasl_token(self, payload: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002
         try:
@@ -71,9 +118,21 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         except RuntimeError as error:
             raise self._broken(error) from error
 
+    def authenticator_oauth(self) -> "_OAuth":
+        return _OAuth(sasl_oauth_token_provider=self._sasl_oauth_token_provider)
+
     def _broken(self, error: RuntimeError) -> KafkaConnectionError:
         self.close(reason=conn.CloseReason.CONNECTION_BROKEN)
         return KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}")
+
+
+class _OAuth(conn.OAuthAuthenticator):  # type: ignore[misc]
+    """A broker that does not accept the token says so in its answer, which aiokafka does not read (RFC 7628, 3.2.2)."""
+
+    async def step(self, payload: bytes | None) -> Any:
+        if payload:
+            raise SaslAuthenticationFailed("the broker does not accept the token")
+        return await super().step(payload)
 
 
 def use() -> None:
@@ -104,32 +163,27 @@ async def _send_or_say_why(self: client.AIOKafkaClient, node_id: Any, request: A
 
 def reasons_of(brokers: Iterable[Broker]) -> str:
     """Why these brokers could not be used, in one line."""
-    return "; ".join(
-        f"{host}:{port}: {_failures.get((host, port), 'no answer')}" for host, port in sorted(set(brokers))
-    )
+    found = {f"{host}:{port}": _failures.get((host, port), NO_ANSWER) for host, port in sorted(set(brokers))}
+    return "; ".join(f"{broker}: {why}" for broker, why in found.items())
 
 
-def _why(error: BaseException) -> str:
+def _why(error: Exception) -> str:
     """In one sentence, with what is most likely wrong with the settings. Never with what was sent."""
+    if isinstance(error, ssl.SSLError):
+        return _why_no_tls(error)
+    cause = error.__cause__ if isinstance(error, KafkaConnectionError) else error
+    if isinstance(cause, ssl.SSLError):
+        return f"it closed the connection ({cause.reason}): does it accept the certificate KAFKA_SSL_CERTIFICATE_FILE?"
+    if isinstance(cause, ConnectionResetError | EOFError):
+        return CLOSED
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_SECONDS:.0f} s"
-    if isinstance(error, UnsupportedSaslMechanismError):
-        return "it does not offer KAFKA_SASL_MECHANISM, or this user may not use it"
+    if isinstance(error, UnsupportedSaslMechanismError | IllegalSaslStateError):
+        return "it does not offer KAFKA_SASL_MECHANISM there"
+    return str(error).strip() if isinstance(error, KafkaError) else f"{type(error).__name__}: {str(error).strip()}"
+
+
+def _why_no_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message or error.reason}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS fails ({error.reason}): does it speak TLS there? KAFKA_SECURITY_PROTOCOL says so"
-    if isinstance(error, KafkaConnectionError) and error.__cause__ is not None:
-        return _why_closed(error.__cause__)
-    return f"{type(error).__name__}: {str(error).strip()}"
-
-
-def _why_closed(cause: BaseException) -> str:
-    if isinstance(cause, ssl.SSLError):
-        return (
-            f"it closed the connection: {cause.reason}. Does it accept the certificate of KAFKA_SSL_CERTIFICATE_FILE?"
-        )
-    return (
-        "it closed the connection at once: it may speak TLS or ask for SASL there, and KAFKA_SECURITY_PROTOCOL says "
-        "otherwise, or ask for a certificate (KAFKA_SSL_CERTIFICATE_FILE)"
-    )
+    return f"TLS fails ({error.reason}): does it speak TLS there? KAFKA_SECURITY_PROTOCOL says so"
