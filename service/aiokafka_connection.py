@@ -3,7 +3,8 @@
 Each reads the files that the settings name (`service/kafka_files.py`). A broker that accepts connections and requests
 and says nothing, because it is suspended or out of reach, is given up after some seconds: aiokafka makes one connection
 at a time, and would wait for each answer for ten seconds, or forty in a processor, while another broker leads long
-since. What is asked again is the same: commands are published by idempotent producers.
+since. For some seconds after that it is asked last, and not at all where others can be asked. What is asked again is
+the same: commands are published by idempotent producers.
 
 Why a connection failed is said where the work fails: aiokafka itself says "Unable to bootstrap" and writes the reason
 into its log. What it does not expect is said in its own words, because its fetchers, senders and group coordinators end
@@ -15,6 +16,7 @@ expects OSError: a processor made no progress until the watchdog restarted it, 3
 
 import asyncio
 import ssl
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -35,6 +37,8 @@ from service.kafka_files import TOKEN_SECONDS, PasswordFile, TlsFiles
 CONNECT_SECONDS: Final = 4.0
 SILENT_SECONDS: Final = 4.0
 """Without a byte while an answer is due."""
+REST_SECONDS: Final = 5.0
+"""For which a broker that said nothing is passed over."""
 LOOK_SECONDS: Final = 1.0
 PATIENT: Final = frozenset({JoinGroupRequest.API_KEY, SyncGroupRequest.API_KEY})
 """The group coordinator answers these when all members have come."""
@@ -51,6 +55,9 @@ NO_ANSWER: Final = (
 Broker = tuple[str, int]
 _failures: Final[dict[Broker, str]] = {}
 """Why the last connection to a broker could not be made; of the brokers that there are, so some tens at most."""
+_silent_at: Final[dict[Broker, float]] = {}
+"""When a broker was given up."""
+_get_conn: Final = client.AIOKafkaClient._get_conn  # noqa: SLF001
 _bootstrap: Final = client.AIOKafkaClient.bootstrap
 _send: Final = client.AIOKafkaClient.send
 
@@ -81,6 +88,8 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
                 connected = await super().connect()
         except Exception as error:
             _failures[where] = words = _why(error)
+            if isinstance(error, TimeoutError):
+                _silent_at[where] = time.monotonic()
             if isinstance(error, OSError | KafkaError):
                 raise
             raise KafkaConnectionError(words) from error
@@ -108,6 +117,7 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
             self._progress, self._progress_at = progress, now
         elif now - self._progress_at >= SILENT_SECONDS:
             self._look = None
+            _silent_at[self.host, self.port] = time.monotonic()
             self.close(reason=conn.CloseReason.CONNECTION_TIMEOUT)
             return
         self._look = self._loop.call_later(LOOK_SECONDS, self._watch)
@@ -140,6 +150,27 @@ def use() -> None:
     conn.AIOKafkaConnection = Connection
     client.AIOKafkaClient.bootstrap = _bootstrap_or_say_why
     client.AIOKafkaClient.send = _send_or_say_why
+    client.AIOKafkaClient._get_conn = _get_conn_unless_silent  # noqa: SLF001
+    client.AIOKafkaClient.hosts = property(_hosts)
+
+
+def _hosts(self: client.AIOKafkaClient) -> list[tuple[str, int, Any]]:
+    """Where to bootstrap from, the silent ones last."""
+    found: list[tuple[str, int, Any]] = conn.collect_hosts(self._bootstrap_servers)
+    return sorted(found, key=lambda host: _is_silent((host[0], host[1])))
+
+
+async def _get_conn_unless_silent(self: client.AIOKafkaClient, node_id: Any, **options: Any) -> Any:
+    """None for a broker that was silent a moment ago, as for one that can not be reached, if there are others."""
+    brokers = {each.nodeId: (each.host, each.port) for each in self.cluster.brokers()}
+    if node_id in brokers and _is_silent(brokers[node_id]) and not all(map(_is_silent, brokers.values())):
+        self.force_metadata_update()
+        return None
+    return await _get_conn(self, node_id, **options)
+
+
+def _is_silent(broker: Broker) -> bool:
+    return time.monotonic() - _silent_at.get(broker, -REST_SECONDS) < REST_SECONDS
 
 
 async def _bootstrap_or_say_why(self: client.AIOKafkaClient) -> None:

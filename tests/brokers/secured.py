@@ -23,11 +23,12 @@ REAUTH_MS: Final = 3000
 PROPERTIES: Final = """
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller},SASL://127.0.0.1:{sasl},\
 TLS://127.0.0.1:{tls},MUTUAL://127.0.0.1:{mutual},ELSEWHERE://127.0.0.1:{elsewhere},MISNAMED://127.0.0.1:{misnamed},\
-SIX://[::1]:{six}
+SIX://[::1]:{six},BEHIND://127.0.0.1:{behind}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker},SASL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},\
-MUTUAL://127.0.0.1:{mutual},ELSEWHERE://nowhere.invalid:{elsewhere},MISNAMED://127.0.0.1:{misnamed},SIX://[::1]:{six}
+MUTUAL://127.0.0.1:{mutual},ELSEWHERE://nowhere.invalid:{elsewhere},MISNAMED://127.0.0.1:{misnamed},SIX://[::1]:{six},\
+BEHIND://127.0.0.1:{proxy}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,TLS:SSL,MUTUAL:SSL,\
-ELSEWHERE:PLAINTEXT,MISNAMED:SSL,SIX:PLAINTEXT
+ELSEWHERE:PLAINTEXT,MISNAMED:SSL,SIX:PLAINTEXT,BEHIND:PLAINTEXT
 ssl.keystore.type=PEM
 ssl.truststore.type=PEM
 ssl.keystore.location={server}
@@ -42,7 +43,7 @@ listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.securi
 listener.name.sasl.oauthbearer.sasl.jaas.config=\
 org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";
 """
-DOORS: Final = ("sasl", "tls", "mutual", "elsewhere", "misnamed", "six")
+DOORS: Final = ("sasl", "tls", "mutual", "elsewhere", "misnamed", "six", "behind", "proxy")
 
 
 @dataclass(frozen=True)

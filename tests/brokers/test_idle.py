@@ -1,7 +1,7 @@
 """A system that is idle for longer than the broker remembers its producers: the next command and its event get through.
 
-The broker forgets a producer's last sequence number (`producer.id.expiration.ms`, a day), and who has a transactional id
-(`transactional.id.expiration.ms`, a week). Here both take some seconds.
+The broker forgets a producer's last sequence number (`producer.id.expiration.ms`, a day), and who has a transactional
+id (`transactional.id.expiration.ms`, a week). Here both take some seconds.
 """
 
 import asyncio

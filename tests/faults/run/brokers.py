@@ -16,6 +16,7 @@ from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import CoordinationType
+from aiokafka.errors import KafkaError
 
 from service.settings import DEFAULT_GROUP_ID
 from tests.faults.run.fault import BROKER, BROKER_SLEEPS, Fault, Inject
@@ -44,9 +45,17 @@ async def group_coordinator(stage: Stage, _random: Random) -> str:
 
 
 async def _coordinator(stage: Stage, kind: CoordinationType, key: str) -> str:
+    """Asked again while the other fault of a pair keeps the broker from answering that would know."""
+    while True:
+        with suppress(KafkaError, TimeoutError):
+            return await _asked(stage, kind, key)
+        await asyncio.sleep(0.2)
+
+
+async def _asked(stage: Stage, kind: CoordinationType, key: str) -> str:
     client = AIOKafkaAdminClient(bootstrap_servers=stage.kafka.bootstrap)
-    await client.start()
     try:
+        await client.start()
         return f"kafka-{await client._client.coordinator_lookup(kind, key)}"
     finally:
         await client.close()
