@@ -29,7 +29,10 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 
 from service.errors import UnavailableError
 from service.kafka_files import TOKEN_SECONDS, PasswordFile, TlsFiles
@@ -40,8 +43,18 @@ SILENT_SECONDS: Final = 4.0
 REST_SECONDS: Final = 5.0
 """For which a broker that said nothing is passed over."""
 LOOK_SECONDS: Final = 1.0
-PATIENT: Final = frozenset({JoinGroupRequest.API_KEY, SyncGroupRequest.API_KEY})
-"""The group coordinator answers these when all members have come."""
+FOR_MEMBERS: Final = frozenset({JoinGroupRequest.API_KEY, SyncGroupRequest.API_KEY})
+"""Answered when all members of the group have come."""
+FOR_REPLICAS: Final = frozenset(
+    {
+        ProduceRequest.API_KEY,
+        OffsetCommitRequest.API_KEY,
+        InitProducerIdRequest.API_KEY,
+        AddPartitionsToTxnRequest.API_KEY,
+        EndTxnRequest.API_KEY,
+    }
+)
+"""Answered when the replicas have it, and one may be missing: only a broker that does not answer others is given up."""
 
 CLOSED: Final = (
     "it closed the connection at once: KAFKA_SECURITY_PROTOCOL may say SSL where it speaks plain text, or the reverse; "
@@ -112,10 +125,12 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
             return
         now, oldest = self._loop.time(), self._requests[0]
         progress = (oldest[0], len(self._reader._buffer))  # noqa: SLF001 - of a large answer a part has come
-        is_patient = any(request is not None and request.API_KEY in PATIENT for _, request, _ in self._requests)
-        if progress != self._progress or is_patient:
+        due = {request.API_KEY for _, request, _ in self._requests if request is not None}
+        if progress != self._progress or due & FOR_MEMBERS:
             self._progress, self._progress_at = progress, now
-        elif now - self._progress_at >= SILENT_SECONDS:
+        elif now - self._progress_at >= SILENT_SECONDS and (
+            not due & FOR_REPLICAS or _is_silent((self.host, self.port))
+        ):
             self._look = None
             _silent_at[self.host, self.port] = time.monotonic()
             self.close(reason=conn.CloseReason.CONNECTION_TIMEOUT)
@@ -161,9 +176,10 @@ def _hosts(self: client.AIOKafkaClient) -> list[tuple[str, int, Any]]:
 
 
 async def _get_conn_unless_silent(self: client.AIOKafkaClient, node_id: Any, **options: Any) -> Any:
-    """None for a broker that was silent a moment ago, as for one that can not be reached, if there are others."""
+    """None for a broker that was silent a moment ago, as for one that can not be reached, if others can be."""
     brokers = {each.nodeId: (each.host, each.port) for each in self.cluster.brokers()}
-    if node_id in brokers and _is_silent(brokers[node_id]) and not all(map(_is_silent, brokers.values())):
+    others = (each for each in brokers.values() if each not in _failures and not _is_silent(each))
+    if node_id in brokers and _is_silent(brokers[node_id]) and any(others):
         self.force_metadata_update()
         return None
     return await _get_conn(self, node_id, **options)
