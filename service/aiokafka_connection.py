@@ -89,6 +89,7 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
             _failures[host, port] = str(error)
             raise KafkaConnectionError(str(error)) from error
         super().__init__(host, port, ssl_context=context, sasl_plain_password=password, **options)
+        self._is_made = False
         self._look: asyncio.TimerHandle | None = None
         self._progress: tuple[Any, ...] = ()
         self._progress_at = 0.0
@@ -99,13 +100,16 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         try:
             async with asyncio.timeout(seconds):
                 connected = await super().connect()
+        except TimeoutError:
+            _failures[where] = f"no answer within {seconds:.0f} s"
+            _silent_at[where] = time.monotonic()
+            raise
         except Exception as error:
             _failures[where] = words = _why(error)
-            if isinstance(error, TimeoutError):
-                _silent_at[where] = time.monotonic()
             if isinstance(error, OSError | KafkaError):
                 raise
             raise KafkaConnectionError(words) from error
+        self._is_made = True
         _failures.pop(where, None)
         return connected
 
@@ -114,7 +118,7 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
             answer = super().send(request, expect_response)
         except RuntimeError as error:
             raise self._broken(error) from error
-        if self._look is None:
+        if self._is_made and self._look is None:
             self._watch()
         return answer
 
@@ -177,11 +181,12 @@ def _hosts(self: client.AIOKafkaClient) -> list[tuple[str, int, Any]]:
 
 async def _get_conn_unless_silent(self: client.AIOKafkaClient, node_id: Any, **options: Any) -> Any:
     """None for a broker that was silent a moment ago, as for one that can not be reached, if others can be."""
-    brokers = {each.nodeId: (each.host, each.port) for each in self.cluster.brokers()}
-    others = (each for each in brokers.values() if each not in _failures and not _is_silent(each))
-    if node_id in brokers and _is_silent(brokers[node_id]) and any(others):
-        self.force_metadata_update()
-        return None
+    broker = self.cluster.broker_metadata(node_id)
+    if broker is not None and _is_silent((broker.host, broker.port)):
+        others = ((each.host, each.port) for each in self.cluster.brokers())
+        if any(each not in _failures and not _is_silent(each) for each in others):
+            self.force_metadata_update()
+            return None
     return await _get_conn(self, node_id, **options)
 
 
@@ -223,8 +228,6 @@ def _why(error: Exception) -> str:
         return f"it closed the connection ({cause.reason}): does it accept the certificate KAFKA_SSL_CERTIFICATE_FILE?"
     if isinstance(cause, ConnectionResetError | EOFError):
         return CLOSED
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_SECONDS:.0f} s"
     if isinstance(error, UnsupportedSaslMechanismError | IllegalSaslStateError):
         return "it does not offer KAFKA_SASL_MECHANISM there"
     return str(error).strip() if isinstance(error, KafkaError) else f"{type(error).__name__}: {str(error).strip()}"
