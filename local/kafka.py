@@ -66,9 +66,10 @@ unclean.leader.election.enable=false
 auto.create.topics.enable=false
 log.retention.ms=-1
 
-# Quick starts: a group forms at once, and after a kill the old session is over soon.
+# Quick starts: a group forms at once, and after a kill the old session is over soon. Three nodes on a busy machine may
+# all be slow for a moment, and should not take each other for dead.
 group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
+broker.session.timeout.ms={session_ms}
 broker.heartbeat.interval.ms=500
 
 # A small machine: few threads, which then find their caches warm; fewer internal partitions; 16 MB instead of
@@ -183,8 +184,15 @@ class Kafka:
 
     def _properties(self, data: str, voters: str) -> str:
         seat = self.seat
-        facts = {"number": seat.number, "nodes": seat.nodes, "in_sync": seat.in_sync, "voters": voters, "data": data}
-        return PROPERTIES.format(**self.ports, **facts)
+        return PROPERTIES.format(
+            **self.ports,
+            number=seat.number,
+            nodes=seat.nodes,
+            in_sync=seat.in_sync,
+            session_ms=2000 if seat.nodes == 1 else 4000,
+            voters=voters,
+            data=data,
+        )
 
     def child(self) -> Child:
         return self._java(self.name, *self._flags, "kafka.Kafka", "server.properties")

@@ -3,8 +3,12 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from service.errors import UnavailableError
+
+TOKEN_SECONDS: Final = 10.0
+"""How long a token provider may take."""
 
 
 class PasswordFile(str):
@@ -31,13 +35,17 @@ class TlsFiles:
         password = self.key_password
         password = password.read() if isinstance(password, PasswordFile) else password
         try:
+            for file in filter(None, (self.ca, self.certificate, self.key)):
+                file.open("rb").close()  # whose error, unlike that of OpenSSL, names it
             context = ssl.create_default_context(cafile=self.ca)
             if self.certificate:
                 context.load_cert_chain(self.certificate, self.key, password=password)
-        except OSError as error:
+        except ssl.SSLError as error:
             raise UnavailableError(
-                f"the files of KAFKA_SSL_… can not be used, or KAFKA_SSL_KEY_PASSWORD is another key's: {error}"
+                f"the files of KAFKA_SSL_… do not belong together, or KAFKA_SSL_KEY_PASSWORD is another key's: {error}"
             ) from error
+        except OSError as error:
+            raise UnavailableError(f"the files of KAFKA_SSL_… can not be used: {error}") from error
         return context
 
 

@@ -17,8 +17,8 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
 
 from service.errors import OperatorError
+from service.kafka_files import TOKEN_SECONDS
 
-TOKEN_SECONDS: Final = 10.0
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750, as RFC 7628 asks for."""
 

@@ -104,6 +104,13 @@ def check_identity(cluster: ClusterFacts, topics: Topics, identity: LogIdentity)
 def _check_settings(cluster: ClusterFacts, topics: Topics) -> None:
     for name, required in required_settings(topics).items():
         topic = cluster.topics[name]
+        needed = int(topic.settings.get("min.insync.replicas", 1))
+        if needed > topic.replication:
+            raise OperatorError(
+                f"topic {name} has min.insync.replicas={needed} and partitions with {topic.replication} replicas: "
+                "nothing can be published to it. Give it more replicas (`kafka-reassign-partitions.sh`), or lower the "
+                "setting"
+            )
         for setting, value in required.items():
             if topic.settings.get(setting) != value:
                 raise OperatorError(

@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def height_of(path: str, fixtures: frozenset[str]) -> str:
     """unit: no server; postgres: a database of its own; system: processes of ours; faults: what kills them."""
-    if path.startswith(("faults/", "failover/")):
+    if path.startswith(("faults/", "brokers/", "failover/")):
         return "faults"
     if "system" in fixtures or path in PROCESSES:
         return "system"

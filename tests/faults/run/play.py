@@ -79,7 +79,8 @@ def _skipped(faults: Sequence[Fault], on: Stage, report: Report) -> Mapping[str,
 
 async def _traffic(options: Options, on: Stage, report: Report, faults: Sequence[Fault]) -> Director:
     with History(options.folder / "history.jsonl", PARTITIONS) as history:
-        director = Director(on, history, Random(options.seed), report, options.clients)
+        pairs = options.brokers == 1  # the disks of two brokers of three are more than there may be lost
+        director = Director(on, history, Random(options.seed), report, options.clients, pairs)
         await director.play(faults, options.minutes * 60)
         for call in on.foreign_calls:
             history.write(call)

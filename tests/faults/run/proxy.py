@@ -49,10 +49,10 @@ class _Link:
 
 
 class Proxy:
-    """Listens on a port of its own in front of `upstream`, both on this machine."""
+    """Listens on a port, any free one by default, in front of `upstream`, both on this machine."""
 
-    def __init__(self, upstream: int) -> None:
-        self.port = 0
+    def __init__(self, upstream: int, port: int = 0) -> None:
+        self.port = port
         self.connections = 0
         self._upstream = upstream
         self._links: set[_Link] = set()
