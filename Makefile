@@ -14,8 +14,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 # Where Python keeps no compiled modules, each process and each run compiles all of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast test-long faults faults-full brokers failover rolling-upgrade soak fuzz measure-proof up check \
-	bench bench-quick bench-growth bench-docs bench-compare \
+.PHONY: help demo test test-fast test-long test-production faults faults-full brokers failover rolling-upgrade soak fuzz \
+	measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
 	bench-counts bench-adjustments bench-peers docs audit lock format clean
 
 help: ## list the targets
@@ -41,6 +41,9 @@ test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
 
 test-fast: $(VENV)/.dev ## the tests that need no server, in half a minute
 	@$(BIN)/python -m pytest -q -m "unit and not long" $(NO_FAULTS) --numprocesses auto --dist worksteal $(ARGS)
+
+test-production: $(VENV)/.dev ## `allocations doctor --production` on real servers, and deploy/ against the settings
+	@$(BIN)/python -m pytest tests/doctor tests/deploy $(ARGS)
 
 FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))

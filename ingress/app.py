@@ -14,7 +14,7 @@ from ingress.auth.connection_tokens import ConnectionTokens
 from ingress.auth.token_replay import PRUNING, TokenReplay
 from ingress.http.middleware import answer_and_log
 from ingress.http.requests import RECEIVE_SECONDS, Slots
-from ingress.http.server import check_plaintext, listening
+from ingress.http.server import check_address, listening
 from ingress.http.tls import Certificate
 from ingress.kafka.end_offsets import EndOffsets
 from ingress.kafka.publisher import Publisher
@@ -52,7 +52,7 @@ async def run(settings: IngressSettings) -> None:
     health = Health()
     health.problem("start", "the checks before the first request are not done")
     health.problem("port", "no caller is listened to yet")
-    check_plaintext(settings)
+    check_address(settings)
     secrets = Secrets(settings)
     stop, reload = stop_requested(), reload_requested()
     async with AsyncExitStack() as stack:

@@ -1,6 +1,7 @@
 """`allocations doctor --production` on real servers: all well, and each thing that can be wrong."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -303,8 +304,8 @@ async def test_given_no_server_at_all_then_what_was_not_looked_at_is_named(place
 
 
 async def test_given_servers_that_never_answer_then_it_ends_all_the_same(place: Place) -> None:
-    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-    silent = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = socket.create_server(("127.0.0.1", 0))
+    silent = f"127.0.0.1:{server.getsockname()[1]}"
     only = {name: value for name, value in place.environment.items() if name.startswith("PROCESSOR")}
     began = time.monotonic()
     try:
