@@ -15,7 +15,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test test-fast test-long test-production faults faults-full brokers failover rolling-upgrade soak fuzz \
-	measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
+	measure-migrations measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
 	bench-counts bench-adjustments bench-peers docs audit lock format clean
 
 help: ## list the targets
@@ -70,6 +70,10 @@ soak: $(VENV)/.dev ## an hour; every ten minutes a failover of Postgres, the los
 SECONDS ?= 60
 fuzz: $(VENV)/.dev ## bad input for every parser, found by coverage (SECONDS=60 for each; ARGS=body chooses)
 	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
+
+ROWS ?= 10000000
+measure-migrations: $(VENV)/.dev ## how long each migration locks tables of so many rows (ROWS=10000000: some gigabytes, for a while)
+	@$(BIN)/python -m tests.migrations.measure --rows $(ROWS) $(ARGS)
 
 measure-proof: $(VENV)/.dev ## how long verifying and rebuilding take, and how much memory (ARGS="--commands 200000")
 	@$(BIN)/python -m tests.proof.measure $(ARGS)

@@ -8,6 +8,7 @@ from typing import Final
 
 from bench.sources import source
 from bench.stack import ROOT
+from schemas.commands import COMMAND_SCHEMA_VERSION
 
 SAMPLE: Final = "9999.sample.sql"
 SAMPLE_SQL: Final = """\
@@ -41,6 +42,39 @@ def with_a_migration(into: Path, sql: str = SAMPLE_SQL) -> Tree:
     folder = copy(into)
     (folder / "service/migrations" / SAMPLE).write_text(sql)
     return Tree("this tree with one migration more", folder)
+
+
+def with_another_command(into: Path) -> Tree:
+    """A newer version of this tree, whose commands have a field more and the next schema version."""
+    folder = copy(into)
+    newer = COMMAND_SCHEMA_VERSION + 1
+    _edit(
+        folder / "schemas/commands.py",
+        f"COMMAND_SCHEMA_VERSION: Final = {COMMAND_SCHEMA_VERSION}\n",
+        f"COMMAND_SCHEMA_VERSION: Final = {newer}\n",
+    )
+    _edit(
+        folder / "schemas/commands.py",
+        f"Literal[{COMMAND_SCHEMA_VERSION}]",
+        f"Literal[{COMMAND_SCHEMA_VERSION}, {newer}]",
+    )
+    _edit(
+        folder / "schemas/commands.py",
+        "    after_final: AfterFinal\n",
+        "    after_final: AfterFinal\n    sample: str | None = None\n",
+    )
+    _edit(
+        folder / "ingress/submit.py",
+        "        after_final=after_final,\n",
+        '        after_final=after_final,\n        sample="news",\n',
+    )
+    return Tree("this tree with another command", folder)
+
+
+def _edit(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert text.count(before) == 1, f"{file} has {before!r} {text.count(before)} times"
+    file.write_text(text.replace(before, after))
 
 
 def copy(into: Path) -> Path:
