@@ -124,7 +124,8 @@ class Upgrade:
         world = World(Random(self.random.random()))
         clients = []
         for number in range(self.clients):
-            bitgo = await exits.enter_async_context(NewConnections(url, key))
+            caller_type = NewConnections if number % 2 else BitGo
+            bitgo = await exits.enter_async_context(caller_type(url, key))
             caller = Caller(number, bitgo, self.history, Random(self.random.random()))
             clients.append(asyncio.create_task(Stories(caller, world).tell(over)))
         return clients
