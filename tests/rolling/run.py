@@ -6,8 +6,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import click
 
@@ -31,24 +33,35 @@ from tests.support.system import running_system
 @click.option("--clients", default=12, show_default=True, type=click.IntRange(1, 200), help="how many callers")
 @click.option("--seed", type=int, help="of the traffic")
 @click.option("--own-balancer", is_flag=True, help="not HAProxy, even where it is installed")
-def main(*, base: str, rounds: int, clients: int, seed: int | None, own_balancer: bool) -> None:
+@click.option("--with-a-migration", is_flag=True, help="this tree gets one migration more")
+def main(**options: Any) -> None:
     """Replace two processors and two ingresses one by one, from BASE to this tree and back, while BitGo calls.
 
     Exit status 0: no caller saw an error, and nothing was lost, doubled or contradicted.
     """
-    chosen = random.randrange(10**9) if seed is None else seed
     with tempfile.TemporaryDirectory(prefix="allocations-rolling-", ignore_cleanup_errors=True) as folder:
         try:
-            older = base or trees.default_base()
-            clean = asyncio.run(_run(Path(folder), older, rounds, clients, chosen, own_balancer=own_balancer))
+            clean = asyncio.run(_run(Path(folder), Options(**options)))
         except (LocalError, BenchError) as error:
             raise click.ClickException(str(error)) from error
     sys.exit(not clean)
 
 
-async def _run(folder: Path, base: str, rounds: int, clients: int, seed: int, *, own_balancer: bool) -> bool:
-    older, newer = trees.at(base, folder / "base"), trees.head()
-    print(f"seed {seed}; from {older.name} to {newer.name} and back, {rounds} times", flush=True)
+@dataclass(frozen=True)
+class Options:
+    base: str
+    rounds: int
+    clients: int
+    seed: int | None
+    own_balancer: bool
+    with_a_migration: bool
+
+
+async def _run(folder: Path, options: Options) -> bool:
+    older = trees.at(options.base or trees.default_base(), folder / "base")
+    newer = trees.with_a_migration(folder / "newer") if options.with_a_migration else trees.head()
+    seed = random.randrange(10**9) if options.seed is None else options.seed
+    print(f"seed {seed}; from {older.name} to {newer.name} and back, {options.rounds} times", flush=True)
     async with AsyncExitStack() as exits:
         supervisor = await exits.enter_async_context(Supervisor(print))
         kafka = await start_kafka(folder, 1, supervisor, exits, print)
@@ -58,11 +71,11 @@ async def _run(folder: Path, base: str, rounds: int, clients: int, seed: int, *,
         await migrated(system, older)
         file = folder / "history.jsonl"
         with History(file, system.partitions) as history:
-            upgrade = Upgrade(system, history, Random(seed), clients, own_balancer=own_balancer)
-            await upgrade.run(older, newer, rounds=rounds)
+            upgrade = Upgrade(system, history, Random(seed), options.clients, own_balancer=options.own_balancer)
+            await upgrade.run(older, newer, rounds=options.rounds)
         found = await judge(system, file, newer)
-    print("\n".join(["", *table(upgrade.replaced), "", f"{upgrade.balancer_name}, {clients} clients. {found.line()}"]))
-    print("\n".join(found.details))
+    said = f"{upgrade.balancer_name}, {options.clients} clients. {found.line()}"
+    print("\n".join(["", *table(upgrade.replaced), "", said, *found.details]))
     if upgrade.no_way_back:
         print(f"no way back: {older.name} says {upgrade.no_way_back}")
     return found.is_clean
