@@ -32,7 +32,7 @@ class Reached:
         for partition, next_offset in self._next_offsets.items():
             if found.get(partition, 0) < next_offset:
                 raise UnavailableError(
-                    f"the database has lost commits: partition {partition} was applied up to {next_offset}, and is "
-                    f"up to {found.get(partition, 0)}. The processors catch up, or say what to do; a restart of this "
-                    "process accepts the loss"
+                    f"the database has lost commits, or is a standby: partition {partition} was applied up to "
+                    f"{next_offset}, and is up to {found.get(partition, 0)}. The processors catch up, or say what to "
+                    "do; a restart of this process accepts the loss"
                 )
