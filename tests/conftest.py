@@ -23,7 +23,7 @@ TESTS = Path(__file__).parent
 
 PROCESSES = {"cli/test_up.py"} | {
     *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
-    *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
+    *("containers/test_image.py", "doctor/test_environments.py", "processor/test_unwilling_postgres.py"),
     *("surroundings/test_ports.py", "surroundings/test_rights.py", "simulator/test_server_kills.py"),
     *(f"conformance/test_{name}.py" for name in ("command", "integrate", "wrong_partners")),
 }
