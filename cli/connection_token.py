@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from cli.servers import ProofSettings, server_options, with_servers
+from cli.servers import ProofSettings, database_options, with_servers
 from ingress.connection_tokens import issued_document
 from ingress.postgres import connection_tokens as table
 from schemas.fields import NonEmptyText
@@ -56,7 +56,7 @@ class Name(click.ParamType):
 @click.option("--expires", default="15m", show_default=True, type=Lifetime(), help="how long it counts: 90s, 15m, 1d")
 @click.option("--revoke", metavar="HASH", help="instead: revoke the token with this hash")
 @click.option("--json", "as_json", is_flag=True, help="all that is known of it, and not the token alone")
-@server_options
+@database_options
 def connection_token(
     *, account: str | None, client: str | None, expires: timedelta, revoke: str | None, as_json: bool, **given: Any
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.archive import NO_OPTIMIZING
 
@@ -18,6 +19,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Most nodes of the tests live for seconds: Java's optimizing compiler would take a core for as long, and for nothing.
 os.environ.setdefault("JDK_JAVA_OPTIONS", NO_OPTIMIZING)
+
+# How long a test takes, or its inputs take to be made, says something of the machine, and fails no test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 TESTS = Path(__file__).parent
 

@@ -194,5 +194,5 @@ class AllCommands(RuleBasedStateMachine):
         assert self.active == connected
 
 
-AllCommands.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AllCommands.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestAllCommands = AllCommands.TestCase

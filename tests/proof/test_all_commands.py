@@ -90,7 +90,7 @@ def said(of: Decided, partitions: list[int]) -> list[str]:
     return differences + [str(each) for each in found]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.randoms(use_true_random=False), st.sampled_from(Connections), st.permutations(range(PARTITIONS)))
 def test_whatever_comes_first_the_facts_lead_to_the_same(
     generator: random.Random, connections: Connections, partitions: list[int]

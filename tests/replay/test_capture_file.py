@@ -58,7 +58,6 @@ def read(content: bytes) -> tuple[Source, list[Captured]]:
     return reader.source, list(reader)
 
 
-@settings(deadline=None)
 @given(st.lists(RECORDS, max_size=20))
 def test_every_byte_comes_back(records: list[Captured]) -> None:
     assert (SOURCE, records) == read(written(records))
@@ -72,7 +71,7 @@ def test_records_over_many_blocks_come_back_and_one_block_is_held_at_a_time() ->
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_flipped_bit_is_always_seen(data: st.DataObject) -> None:
     content = bytearray(written([ONE] * data.draw(st.integers(0, 3))))
     bit = data.draw(st.integers(0, len(content) * 8 - 1))
@@ -88,7 +87,6 @@ def test_every_truncation_is_seen() -> None:
             read(content[:length])
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100))
 def test_what_is_added_behind_the_end_is_seen(more: bytes) -> None:
     with pytest.raises(CaptureFileError, match="goes on behind its end"):

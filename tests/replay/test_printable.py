@@ -1,12 +1,11 @@
 """Whatever the bytes are, one printable line comes of them."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.printable import printable
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 100))
 def test_every_bytes_print_safely(content: bytes, longest: int) -> None:
     assert printable(content, longest).isprintable()

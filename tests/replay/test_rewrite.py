@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.rewrite import Rewriter
@@ -38,7 +38,6 @@ def reserve(allocation_id: str, connection_id: str, **fields: Any) -> Reserve:
     )
 
 
-@settings(deadline=None)
 @given(st.sets(IDS, min_size=2, max_size=50), st.text(max_size=20))
 def test_different_ids_stay_different(ids: set[str], seed: str) -> None:
     rewriter = Rewriter(seed)
@@ -48,13 +47,11 @@ def test_different_ids_stay_different(ids: set[str], seed: str) -> None:
     assert new == {Rewriter(seed).map(each) for each in ids}
 
 
-@settings(deadline=None)
 @given(IDS, st.lists(st.text(max_size=20), min_size=2, max_size=20, unique=True))
 def test_other_seeds_make_other_ids(old: str, seeds: list[str]) -> None:
     assert len(seeds) == len({Rewriter(seed).map(old) for seed in seeds})
 
 
-@settings(deadline=None)
 @given(IDS, IDS)
 def test_an_id_is_the_same_one_wherever_it_stands(allocation_id: str, connection_id: str) -> None:
     rewriter = Rewriter("seed")

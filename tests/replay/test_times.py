@@ -110,7 +110,7 @@ def replayed(first: list[tuple[Command, timedelta]], paces: list[Pace]) -> list[
     return again
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(STEPS, PACES, st.sampled_from(AfterFinal))
 def test_every_outcome_is_the_same_at_any_pace_and_clock(
     steps: list[Step], paces: list[Pace], after_final: AfterFinal
@@ -127,7 +127,6 @@ def test_only_the_two_times_are_changed() -> None:
     assert command.model_dump(exclude=changed) == shifted.model_dump(exclude=changed)
 
 
-@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(NOON.tzinfo)), st.datetimes(timezones=st.just(NOON.tzinfo)))  # type: ignore[arg-type]
 def test_times_at_the_ends_of_the_calendar_do_no_harm(received_at: object, deadline: object) -> None:
     [(command, at)] = history([Step(Verb.CLEAR, 5, 3000)])

@@ -14,7 +14,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )  # each example is a query with many arrays
 @given(st.data())
 async def test_what_goes_in_comes_out(database_url: str, data: st.DataObject) -> None:

@@ -60,7 +60,7 @@ def test_a_transition_that_is_not_in_the_table_is_refused_and_changes_nothing(
     assert [] == check(ledger)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(Kind), st.integers(1, 10**77), st.lists(st.sampled_from(STATUSES), max_size=5)),

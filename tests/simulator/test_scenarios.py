@@ -3,7 +3,7 @@
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bitgo.simulator.client_orders import accounts, client_orders, order_from
@@ -39,7 +39,6 @@ def test_there_are_twelve_and_each_has_a_name_a_seed_of_its_own_and_a_thousand_o
     assert {(1000, 16)} == {(each.orders, each.at_once) for each in scenarios}
 
 
-@settings(deadline=None)
 @given(SCENARIOS)
 def test_given_the_same_seed_then_the_very_same_orders_come_with_the_same_ids(scenario: Scenario) -> None:
     again = Scenario.model_validate(scenario.model_dump())
@@ -47,14 +46,12 @@ def test_given_the_same_seed_then_the_very_same_orders_come_with_the_same_ids(sc
     assert accounts(scenario) == accounts(again)
 
 
-@settings(deadline=None)
 @given(SCENARIOS, st.integers(1, 120))
 def test_given_fewer_orders_then_they_are_the_first_of_the_same_ones(scenario: Scenario, fewer: int) -> None:
     some = scenario.changed(orders=min(fewer, scenario.orders))
     assert list(islice(client_orders(scenario), some.orders)) == list(client_orders(some))
 
 
-@settings(deadline=None)
 @given(SCENARIOS)
 def test_given_another_seed_then_no_id_is_the_same(scenario: Scenario) -> None:
     other = scenario.changed(seed=scenario.seed + 1)
@@ -63,14 +60,12 @@ def test_given_another_seed_then_no_id_is_the_same(scenario: Scenario) -> None:
     assert scenario.orders == len(ids)
 
 
-@settings(deadline=None)
 @given(SCENARIOS)
 def test_an_order_is_read_back_from_the_ledger_as_it_was(scenario: Scenario) -> None:
     for order in client_orders(scenario):
         assert order == order_from(order.document())
 
 
-@settings(deadline=None)
 @given(SCENARIOS)
 def test_every_order_is_begun_once_and_finished_once_and_not_before(scenario: Scenario) -> None:
     orders = list(client_orders(scenario))

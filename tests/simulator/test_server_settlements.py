@@ -204,7 +204,7 @@ async def test_what_is_reserved_can_be_cleared_before_a_settlement_moves_anythin
     assert [frozenset({connection, other})] == seen
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 async def test_no_balance_falls_below_0_and_money_moves_as_asked(desk: Desk, data: st.DataObject) -> None:
     """Random settlements of version 1: all of it moves or nothing, and never more than there is."""

@@ -70,7 +70,7 @@ def _generate(site: Site, document: dict[str, Any], examples: int) -> None:
     for result in schemathesis.openapi.from_dict(document).get_all_operations():
         operation = result.ok()
 
-        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def send(case: schemathesis.Case) -> None:
             response = case.call(base_url=site.bitgo.url, headers=_headers(site, case.path), timeout=30)
