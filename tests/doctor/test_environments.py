@@ -20,6 +20,8 @@ from tests.support.cli import run
 from tests.surroundings.rights import Operation, Resource, processor_rights
 
 pytestmark = pytest.mark.long
+WIDE = {"COLUMNS": "200"}
+"""A terminal in which no row of the table is broken."""
 
 
 async def test_given_all_is_well_then_nothing_fails(place: Place) -> None:
@@ -35,7 +37,7 @@ async def test_given_all_is_well_then_nothing_fails(place: Place) -> None:
 
 
 async def test_given_the_table_then_it_says_what_to_do_and_counts(place: Place) -> None:
-    ran = await run("doctor", "--production", **place.environment | {"PROCESSOR_CONNECTIONS": "open"})
+    ran = await run("doctor", "--production", **place.environment | WIDE | {"PROCESSOR_CONNECTIONS": "open"})
     assert 1 == ran.status
     assert "PROCESSOR_CONNECTIONS is open" in ran.out
     assert "→ that is for development: set it to registered" in ran.out
@@ -291,7 +293,7 @@ async def test_given_a_database_of_another_encoding(place: Place) -> None:
 
 
 async def test_given_more_processes_than_connections(place: Place) -> None:
-    ran = await run("doctor", "--production", "--ingresses", "5", "--processors", "8", **place.environment)
+    ran = await run("doctor", "--production", "--ingresses", "5", "--processors", "8", **place.environment | WIDE)
     assert 1 == ran.status
     assert "5 ingresses and 8 processors may have 149" in ran.out
     assert "raise max_connections" in ran.out
