@@ -28,7 +28,7 @@ TESTS = Path(__file__).parent
 
 PROCESSES = {"cli/test_up.py"} | {
     *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
-    *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
+    *("containers/test_image.py", "doctor/test_environments.py", "processor/test_unwilling_postgres.py"),
     *(f"surroundings/test_postgres_{name}.py" for name in ("refusals", "settings")),
     *(f"surroundings/test_{name}.py" for name in ("ports", "rights", "roles")),
     "simulator/test_server_kills.py",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -19,6 +20,8 @@ from tests.support.cli import run
 from tests.surroundings.rights import Operation, Resource, processor_rights
 
 pytestmark = pytest.mark.long
+WIDE = {"COLUMNS": "200"}
+"""A terminal in which no row of the table is broken."""
 
 
 async def test_given_all_is_well_then_nothing_fails(place: Place) -> None:
@@ -34,7 +37,7 @@ async def test_given_all_is_well_then_nothing_fails(place: Place) -> None:
 
 
 async def test_given_the_table_then_it_says_what_to_do_and_counts(place: Place) -> None:
-    ran = await run("doctor", "--production", **place.environment | {"PROCESSOR_CONNECTIONS": "open"})
+    ran = await run("doctor", "--production", **place.environment | WIDE | {"PROCESSOR_CONNECTIONS": "open"})
     assert 1 == ran.status
     assert "PROCESSOR_CONNECTIONS is open" in ran.out
     assert "→ that is for development: set it to registered" in ran.out
@@ -239,8 +242,20 @@ async def test_given_roles_that_may_do_too_much_then_they_are_warned_of(place: P
     assert 0 == looked.status
 
 
+async def having(place: Place, **settings: str) -> None:
+    """Until new connections see them: a server reads its files when it comes to it."""
+    place.postgres.set(**settings)
+    async with asyncio.timeout(30):
+        while True:
+            with psycopg.connect(place.url("postgres")) as connection:
+                seen = {name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in settings}
+            if seen == {name: (value,) for name, value in settings.items()}:
+                return
+            await asyncio.sleep(0.1)
+
+
 async def test_given_a_server_that_may_lose_what_it_committed(place: Place) -> None:
-    place.postgres.set(fsync="off", full_page_writes="off")
+    await having(place, fsync="off", full_page_writes="off")
     try:
         looked = await place.look()
     finally:
@@ -250,12 +265,11 @@ async def test_given_a_server_that_may_lose_what_it_committed(place: Place) -> N
 
 
 async def test_given_a_synchronous_standby_that_nobody_waits_for(place: Place) -> None:
-    place.postgres.set(synchronous_standby_names="ANY 1 (one)", synchronous_commit="local")
+    await having(place, synchronous_standby_names="ANY 1 (one)", synchronous_commit="local")
     try:
         looked = await place.look()
     finally:
-        place.postgres.set(synchronous_commit="local", synchronous_standby_names="")
-        place.postgres.set(synchronous_commit="")
+        place.postgres.set(synchronous_standby_names="", synchronous_commit="")
     assert "synchronous_commit is local: no commit waits for ANY 1 (one)" in looked.said("fail", "commits")
 
 
@@ -279,7 +293,7 @@ async def test_given_a_database_of_another_encoding(place: Place) -> None:
 
 
 async def test_given_more_processes_than_connections(place: Place) -> None:
-    ran = await run("doctor", "--production", "--ingresses", "5", "--processors", "8", **place.environment)
+    ran = await run("doctor", "--production", "--ingresses", "5", "--processors", "8", **place.environment | WIDE)
     assert 1 == ran.status
     assert "5 ingresses and 8 processors may have 149" in ran.out
     assert "raise max_connections" in ran.out
