@@ -99,7 +99,7 @@ async def test_given_a_long_reader_when_a_migration_waits_for_it_then_writers_wa
     ):
         await reader.execute("SELECT FROM allocation")
         migrating = asyncio.create_task(asyncio.to_thread(migrate, database_url, folder))
-        until = time.monotonic() + 4.5
+        until = time.monotonic() + 2.5
         while time.monotonic() < until:
             began = time.monotonic()
             await writer.execute("UPDATE allocation SET notes = NULL WHERE false")
@@ -115,6 +115,7 @@ def test_given_a_reader_who_does_not_end_then_it_is_named_and_nothing_was_applie
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations, "TRIES", 2)
+    monkeypatch.setattr(migrations, "PAUSE_SECONDS", 0.1)
     folder = newer(tmp_path, f"CREATE TABLE news (); {COLUMN}")
     with psycopg.connect(database_url, application_name="long-reader") as reader:
         reader.execute("SELECT FROM allocation")
