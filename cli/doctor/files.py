@@ -33,6 +33,10 @@ async def check(settings: ServiceSettings) -> list[Finding]:
 
 
 def _kafka(settings: ServiceSettings) -> Iterator[Finding]:
+    if settings.kafka_sasl_password_file:
+        yield from _mode("kafka password", settings.kafka_sasl_password_file)
+    if settings.kafka_ssl_key_password_file:
+        yield from _mode("password of the kafka key", settings.kafka_ssl_key_password_file)
     if settings.kafka_ssl_ca_file:
         yield from _ends("kafka authorities", settings.kafka_ssl_ca_file)
     if settings.kafka_ssl_certificate_file:

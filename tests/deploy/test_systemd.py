@@ -43,10 +43,8 @@ def test_each_variable_is_a_setting_and_none_that_is_required_is_missing(file: s
     given = dict(lines(file)) | dict(each.split("=", 1) for each in values(unit, "Environment"))
     known = {f"{prefix}{field}".upper(): field for field in model.model_fields}
     assert set() == given.keys() - known.keys()
-    blank = [name for name, value in given.items() if not value]
-    assert [f"{prefix}KAFKA_SASL_PASSWORD"] == blank, "to be filled in"
-    filled = {known[name]: value.replace("%", "x") or "secret" for name, value in given.items()}
-    model(**filled)
+    assert [] == [name for name, value in given.items() if not value]
+    model(**{known[name]: value.replace("%", "x") for name, value in given.items()})
     assert f"/etc/allocations/{file}" in values(unit, "EnvironmentFile")
 
 
@@ -55,9 +53,12 @@ def test_each_command_is_a_verb_of_ours(unit: str) -> None:
     commands = values(unit, "ExecStart")
     assert commands
     for each in commands:
-        program, verb = each.split(" ")
+        program, verb, *options = each.split(" ")
         assert "/opt/allocations/bin/allocations" == program
-        assert verb in main.list_commands(main.make_context("allocations", [verb], resilient_parsing=True))
+        context = main.make_context("allocations", [verb], resilient_parsing=True)
+        command = main.get_command(context, verb)
+        assert command is not None
+        command.make_context(verb, options, resilient_parsing=True)
 
 
 @pytest.mark.parametrize("unit", SERVED)
@@ -81,9 +82,10 @@ def test_an_ingress_may_open_as_many_files_as_it_needs() -> None:
 
 
 @pytest.mark.parametrize("unit", [each.name for each in UNITS])
-def test_the_database_s_password_is_a_credential(unit: str) -> None:
+def test_each_password_is_a_credential(unit: str) -> None:
     names = [each.partition(":")[0] for each in values(unit, "LoadCredential")]
-    files = [each for each in values(unit, "Environment") if "POSTGRES_PASSWORD_FILE" in each]
+    assert ["postgres-password", "kafka-password"] == names
+    files = [each for each in values(unit, "Environment") if "PASSWORD_FILE" in each]
     assert [f"%d/{name}" for name in names] == [each.partition("=")[2] for each in files]
 
 

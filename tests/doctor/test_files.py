@@ -88,11 +88,13 @@ async def test_given_files_that_others_can_read(environment: dict[str, str], tmp
     password.write_text("hunter2hunter2")
     tokens.chmod(0o644)
     password.chmod(0o644)
-    files = {"INGRESS_OPERATOR_TOKENS_FILE": str(tokens), "INGRESS_POSTGRES_PASSWORD_FILE": str(password)}
+    passwords = dict.fromkeys(("INGRESS_POSTGRES_PASSWORD_FILE", "INGRESS_KAFKA_SASL_PASSWORD_FILE"), str(password))
+    files = {"INGRESS_OPERATOR_TOKENS_FILE": str(tokens)} | passwords
     looked = await look(**environment | files)
     assert f"{tokens} has mode 644" in looked.said("warn", "operators' tokens")
     assert "1: ops" in looked.said("ok", "operators' tokens")
-    assert f"{password} has mode 644" in looked.said("warn", "postgres password")
+    for check in ("postgres password", "kafka password"):
+        assert f"{password} has mode 644" in looked.said("warn", check)
     tokens.chmod(0o640)
     assert "" == (await look(**environment | files)).said("warn", "operators' tokens")
 

@@ -10,6 +10,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bitgo.client import reserve_body
+from cli.doctor.finding import Verdict
+from cli.doctor.postgres_rights import check
+from ingress.settings import IngressSettings
+from processor.settings import ProcessorSettings
 from schemas.words import Kind
 from tests.support.cli import Ran, run
 from tests.support.dead_letters import misplace, reserve
@@ -186,6 +190,15 @@ def test_given_a_role_with_least_rights_then_it_can_do_what_comes_seldom(
 ) -> None:
     with psycopg.connect(roles.url(role), autocommit=True) as connection:
         connection.execute(statement.encode())
+
+
+async def test_given_a_role_with_least_rights_then_the_doctor_finds_exactly_these(roles: Roles) -> None:
+    address = {"kafka_bootstrap_servers": "127.0.0.1:1", "enterprise_id": "e", "bitgo_public_key_files": "/key.pem"}
+    ingress = IngressSettings(**address, postgres_url=roles.url("ingress"), operator_tokens_file="/tokens.json")
+    processor = ProcessorSettings(instance_id="processor-0", postgres_url=roles.url("processor"))
+    for settings in (ingress, processor):
+        [found] = await check(settings)
+        assert (Verdict.OK, "exactly those that are needed") == (found.verdict, found.found), found
 
 
 async def test_given_a_role_that_is_not_there_then_migrate_says_so(roles: Roles) -> None:
