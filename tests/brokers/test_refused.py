@@ -1,9 +1,10 @@
 """Settings that do not fit the broker: each gets a sentence that says why, without a secret, and none a trace."""
 
 import asyncio
+import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -172,28 +173,31 @@ async def test_an_address_of_version_6_is_one(secured: SecuredKafka) -> None:
         assert {} == (await describe(client, ["none"])).topics
 
 
+@contextmanager
+def silent_address() -> Iterator[str]:
+    """Connections to it are made, by the kernel, and nobody accepts them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
 async def test_a_broker_that_says_nothing_is_given_up_soon() -> None:
     """Another process listens there, or the broker is suspended."""
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
-    where = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    begun = time.monotonic()
-    with pytest.raises(KafkaConnectionError, match="no answer within 4 s"):
-        async with admin(configured({"kafka_bootstrap_servers": where})):
-            pass
-    assert time.monotonic() - begun < 8
-    silent.close()
+    with silent_address() as where:
+        begun = time.monotonic()
+        with pytest.raises(KafkaConnectionError, match="no answer within 4 s"):
+            async with admin(configured({"kafka_bootstrap_servers": where})):
+                pass
+        assert time.monotonic() - begun < 8
 
 
 async def test_of_several_brokers_one_that_says_nothing_costs_its_time_once(secured: SecuredKafka) -> None:
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
-    where = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    settings = configured({"kafka_bootstrap_servers": f"{where},{secured.bootstrap}"})
-    begun = time.monotonic()
-    for _ in range(6):
-        async with admin(settings) as client:
-            await describe(client, ["none"])
-    assert time.monotonic() - begun < 8
-    silent.close()
+    with silent_address() as where:
+        settings = configured({"kafka_bootstrap_servers": f"{where},{secured.bootstrap}"})
+        begun = time.monotonic()
+        for _ in range(6):
+            async with admin(settings) as client:
+                await describe(client, ["none"])
+        assert time.monotonic() - begun < 8
 
 
 async def test_a_connection_on_which_an_answer_stays_out_is_closed_soon(secured: SecuredKafka) -> None:
