@@ -14,7 +14,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 # Where Python keeps no compiled modules, each process and each run compiles all of ours again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast test-long faults faults-full fuzz measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
+.PHONY: help demo test test-fast test-long test-production faults faults-full brokers failover rolling-upgrade soak fuzz \
+	measure-migrations measure-proof up check bench bench-quick bench-growth bench-docs bench-compare \
 	bench-counts bench-adjustments bench-peers docs audit lock format clean
 
 help: ## list the targets
@@ -28,17 +29,21 @@ up: $(VENV)/.local ## start everything on this machine and keep it running (Ctrl
 
 # Tests wait more than they compute: on two cores, a third worker takes what waiting leaves.
 JOBS ?= 3
+NO_FAULTS := --ignore tests/faults --ignore tests/brokers --ignore tests/failover
 test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word" chooses, JOBS=1 one after the other)
 	@$(BIN)/coverage run --branch --include=processor/domain/machine.py -m pytest -q tests/processor/test_machine*.py
 	@$(BIN)/coverage report --show-missing --fail-under=100
-	@$(BIN)/python -m pytest --ignore tests/faults --ignore-glob 'tests/processor/test_machine*.py' -m "not long" \
+	@$(BIN)/python -m pytest $(NO_FAULTS) --ignore-glob 'tests/processor/test_machine*.py' -m "not long" \
 		--numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
-	@$(BIN)/python -m pytest --ignore tests/faults -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(NO_FAULTS) -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.dev ## the tests that need no server, in half a minute
-	@$(BIN)/python -m pytest -q -m "unit and not long" --ignore tests/faults --numprocesses auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -m "unit and not long" $(NO_FAULTS) --numprocesses auto --dist worksteal $(ARGS)
+
+test-production: $(VENV)/.dev ## `allocations doctor --production` on real servers, and deploy/ against the settings
+	@$(BIN)/python -m pytest tests/doctor tests/deploy $(ARGS)
 
 FAULT_OPTIONS = $(strip $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(CLIENTS),--clients $(CLIENTS)))
@@ -49,9 +54,26 @@ faults: $(VENV)/.dev ## everything breaks under load, then all is checked (MINUT
 faults-full: $(VENV)/.dev ## 20 minutes of it; the table goes into docs/reliability.md and the README
 	@$(BIN)/python -m tests.faults.run --minutes $(or $(MINUTES),20) --record $(if $(SEED),--seed $(SEED))
 
+brokers: $(VENV)/.dev ## three brokers that are killed, suspended and lost; TLS and SASL (MINUTES=, SEED=, FAULTS=kill-a-broker,…: one run)
+	@$(if $(FAULT_OPTIONS),,$(BIN)/python -m pytest tests/brokers $(ARGS))
+	@$(BIN)/python -m tests.faults.run --brokers 3 --clients 8 $(or $(FAULT_OPTIONS),--minutes 8 --record)
+
+failover: $(VENV)/.dev ## a standby of Postgres takes over under load, with and without what the primary had last
+	@$(BIN)/python -m pytest -s tests/failover $(ARGS)
+
+rolling-upgrade: $(VENV)/.dev ## from an older tree to this one and back, one process after the other, under load (BASE=<git ref>)
+	@$(BIN)/python -m tests.rolling.run --base "$(BASE)" $(ARGS)
+
+soak: $(VENV)/.dev ## an hour; every ten minutes a failover of Postgres, the loss of a broker and a rolling restart (MINUTES=, SEED=)
+	@$(BIN)/python -m tests.soak.run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 SECONDS ?= 60
 fuzz: $(VENV)/.dev ## bad input for every parser, found by coverage (SECONDS=60 for each; ARGS=body chooses)
 	@$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
+
+ROWS ?= 10000000
+measure-migrations: $(VENV)/.dev ## how long each migration locks tables of so many rows (ROWS=10000000: some gigabytes, for a while)
+	@$(BIN)/python -m tests.migrations.measure --rows $(ROWS) $(ARGS)
 
 measure-proof: $(VENV)/.dev ## how long verifying and rebuilding take, and how much memory (ARGS="--commands 200000")
 	@$(BIN)/python -m tests.proof.measure $(ARGS)

@@ -35,6 +35,8 @@ def sign(key: RSAPrivateKey, *, lifetime_seconds: float = TOKEN_SECONDS, **claim
 
 @dataclass(frozen=True)
 class Reply:
+    """`headers` are found whatever their case: a balancer may have changed it."""
+
     status: int
     body: Any
     headers: Mapping[str, str]
@@ -76,7 +78,7 @@ class BitGo:
             method, path, headers=self.headers() if headers is None else headers, **options
         ) as response:
             body = await _body(response)
-            return Reply(response.status, body, dict(response.headers), time.perf_counter() - started)
+            return Reply(response.status, body, response.headers, time.perf_counter() - started)
 
     async def reserve(self, kind: Kind, body: Mapping[str, Any], **extra: str) -> Reply:
         return await self.call("POST", f"{self.base_path}/{kind}s", self.headers() | extra, json=dict(body))

@@ -14,7 +14,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "connection-token": ("cli.connection_token", "issue a one-time token that connects an account to BitGo"),
     "conformance": ("cli.conformance", "check any partner's endpoints, with a report for people and for CI"),
     "keys": ("cli.token", "make a development key pair and an operator's token"),
-    "doctor": ("cli.doctor", "say what is missing on this machine, and how to get it"),
+    "doctor": ("cli.doctor", "say what this machine, or an environment of production, lacks"),
     "settings": ("cli.settings", "list every setting, as a table"),
     "ingress": ("cli.serve", "run one ingress process (settings: INGRESS_…)"),
     "processor": ("cli.serve", "run one processor (settings: PROCESSOR_…)"),

@@ -1,6 +1,7 @@
 """`allocations migrate` and `allocations topics`: what must be there before the first process starts."""
 
 import asyncio
+from collections.abc import Sequence
 
 import click
 
@@ -10,8 +11,15 @@ from schemas.topics import DEFAULT_PARTITIONS
 
 @click.command()
 @postgres_option
-def migrate(postgres: str) -> None:
-    """Apply the migrations that the database lacks, under a lock. Safe to run at any time, by several at once."""
+@click.option("--grant-processor", "processors", metavar="ROLE", multiple=True, help="a role of processors; repeatable")
+@click.option("--grant-ingress", "ingresses", metavar="ROLE", multiple=True, help="a role of ingresses; repeatable")
+def migrate(postgres: str, processors: Sequence[str], ingresses: Sequence[str]) -> None:
+    """Apply the migrations that the database lacks, under a lock. Safe to run at any time, by several at once.
+
+    It is run by the role that owns the tables. Processors and ingresses may have roles of their own, which exist
+    already, and get exactly the rights that they need.
+    """
+    from service.grants import grant  # noqa: PLC0415
     from service.migrations import migrate as apply  # noqa: PLC0415
     from service.pooling import check_sessions  # noqa: PLC0415
 
@@ -20,6 +28,12 @@ def migrate(postgres: str) -> None:
         asyncio.run(check_sessions(settings))
         applied = apply(settings.postgres_address)
         click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply: the database is up to date")
+        for role in processors:
+            grant(settings.postgres_address, "processor", role)
+            click.echo(f"granted to {role}: the rights of a processor")
+        for role in ingresses:
+            grant(settings.postgres_address, "ingress", role)
+            click.echo(f"granted to {role}: the rights of an ingress")
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """`allocations ingress` and `allocations processor`: one process each, for containers and supervisors."""
 
 import sys
+from collections.abc import Iterator
 from typing import TypeVar
 
 import click
@@ -17,11 +18,17 @@ def read_settings(settings: type[S]) -> S:
     try:
         return settings()
     except ValidationError as error:
-        prefix = settings.model_config["env_prefix"]
-        for each in error.errors(include_url=False, include_input=False):
-            name = prefix + "__".join(str(part) for part in each["loc"]).upper() if each["loc"] else "settings"
-            click.echo(f"{name}: {each['msg'].removeprefix('Value error, ')}", err=True)
+        for fault in faults_of(settings, error):
+            click.echo(fault, err=True)
         sys.exit(EXIT_OPERATOR)
+
+
+def faults_of(settings: type[ServiceSettings], error: ValidationError) -> Iterator[str]:
+    """A sentence for each wrong or missing variable, which never shows what was given."""
+    prefix = settings.model_config["env_prefix"]
+    for each in error.errors(include_url=False, include_input=False):
+        name = prefix + "__".join(str(part) for part in each["loc"]).upper() if each["loc"] else "settings"
+        yield f"{name}: {each['msg'].removeprefix('Value error, ')}"
 
 
 @click.command()

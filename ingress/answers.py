@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ingress.http.problems import REFUSALS, ProblemError, unavailable
+from ingress.http.problems import REFUSALS, ProblemError, outcome_pending, unavailable
 from ingress.postgres.rows import AllocationRow, Content, OutcomeRow
 from schemas.commands import Reserve
 from schemas.records import Position
@@ -34,7 +34,7 @@ def answer(row: OutcomeRow, position: Position, rejected_as: int, request: Reser
     if has_allocation and row.version_after is not None:
         headers[VERSION] = str(row.version_after)
     if row.outcome is Outcome.REFUSED:
-        raise refused(Refusal(row.reason or ""), headers, status=row.status_after if has_allocation else None)
+        raise refused(refusal_of(row, headers), headers, status=row.status_after if has_allocation else None)
     assert isinstance(row.content, Content) and isinstance(row.kind, Kind)  # noqa: S101, PT018
     content = _as_sent(row.content, request) if request else row.content
     document = allocation_document(row.kind, row.subject_id or "", content, row.status_after or "", row.reason)
@@ -46,6 +46,14 @@ def check_parked(row: OutcomeRow, headers: Mapping[str, str]) -> None:
     """Raises ProblemError 500 when our own record was no command to the processor."""
     if row.outcome is Outcome.PARKED:
         raise ProblemError(500, "internal", "the record was parked: the fault is ours", headers)
+
+
+def refusal_of(row: OutcomeRow, headers: Mapping[str, str]) -> Refusal:
+    """Raises ProblemError `outcome_pending` for a word of a newer processor, which only a newer ingress can answer."""
+    try:
+        return Refusal(row.reason or "")
+    except ValueError:
+        raise outcome_pending(headers) from None
 
 
 def refused(

@@ -14,7 +14,7 @@ from ingress.auth.connection_tokens import ConnectionTokens
 from ingress.auth.token_replay import PRUNING, TokenReplay
 from ingress.http.middleware import answer_and_log
 from ingress.http.requests import RECEIVE_SECONDS, Slots
-from ingress.http.server import check_plaintext, listening
+from ingress.http.server import check_address, listening
 from ingress.http.tls import Certificate
 from ingress.kafka.end_offsets import EndOffsets
 from ingress.kafka.publisher import Publisher
@@ -22,6 +22,7 @@ from ingress.outcomes.following import NOTIFICATIONS, TABLES, listen, poll
 from ingress.outcomes.hints import Hints
 from ingress.outcomes.outcomes import Outcomes
 from ingress.postgres.database import Database
+from ingress.postgres.reached import Reached
 from ingress.postgres.rows import Rows
 from ingress.reloading import FILES, Reloading
 from ingress.routes import add_routes
@@ -51,7 +52,7 @@ async def run(settings: IngressSettings) -> None:
     health = Health()
     health.problem("start", "the checks before the first request are not done")
     health.problem("port", "no caller is listened to yet")
-    check_plaintext(settings)
+    check_address(settings)
     secrets = Secrets(settings)
     stop, reload = stop_requested(), reload_requested()
     async with AsyncExitStack() as stack:
@@ -85,13 +86,14 @@ async def _serve(
     health: Health,
     stop: "asyncio.Future[None]",
 ) -> None:
-    database_of = partial(Database, settings, identity=identity)
+    reached = Reached()
+    database_of = partial(Database, settings, identity=identity, reached=reached)
     claims_database = database_of("allocations-ingress-claims", lanes=CLAIM_LANES, limits=KEYED)
     database = database_of("allocations-ingress", lanes=READ_LANES, limits=KEYED)
     lists = database_of("allocations-ingress-lists", lanes=LIST_LANES)
     claims = TokenReplay(claims_database)
     hints = Hints()
-    outcomes = Outcomes(database, hints, health)
+    outcomes = Outcomes(database, hints, health, reached)
     end_offsets = EndOffsets(settings, identity, health)
     submission = Submission(
         publisher,

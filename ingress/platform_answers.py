@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ingress.answers import check_parked, proof, refused
+from ingress.answers import check_parked, proof, refusal_of, refused
 from ingress.http.problems import REFUSALS
 from ingress.postgres.rows import AdjustmentRow, ConnectionContent, ConnectionRow, OutcomeRow
 from schemas.commands import AdjustBalance
@@ -25,7 +25,7 @@ def check_outcome(row: OutcomeRow, headers: Mapping[str, str]) -> None:
     """Raises ProblemError for what is not a success."""
     check_parked(row, headers)
     if row.outcome is Outcome.REFUSED:
-        reason = Refusal(row.reason or "")
+        reason = refusal_of(row, headers)
         known = REFUSALS.get(reason)
         raise refused(reason, headers, detail=_SENTENCES.get((row.kind or "", reason), known and known[1]))
 

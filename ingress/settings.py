@@ -1,7 +1,7 @@
 """Settings of an ingress: environment variables `INGRESS_…` (decision 17)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -9,6 +9,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from schemas.words import AfterFinal, Kind
 from service.settings import Port, ServiceSettings
 
+RESERVED_PATHS: Final = ("/platform", "/api/network")
 BasePath = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
 
 
@@ -93,6 +94,10 @@ class IngressSettings(ServiceSettings):
     def _consistent(self) -> "IngressSettings":
         if not self.bitgo_public_key_files:
             raise ValueError("bitgo_public_key_files names no file")
+        if self.listen_fd is None and self.port and self.port == self.metrics_port:
+            raise ValueError("port and metrics_port are the same: callers would be told what is for operators only")
+        if self.base_path.startswith(RESERVED_PATHS):
+            raise ValueError(f"base_path lies under {' or '.join(RESERVED_PATHS)}, where operators' paths are")
         if (self.tls_certificate_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_certificate_file and tls_key_file go together")
         return self

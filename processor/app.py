@@ -90,7 +90,7 @@ class _Processor:
     async def run(self, stop: asyncio.Future[None]) -> None:
         """Run all parts until `stop`, then finish the batch in hand; a part that fails takes the others with it."""
         stop.add_done_callback(lambda _: self._batcher.stop())
-        watchdog = Watchdog(self._settings, self._app, self._batcher, self._health)
+        watchdog = Watchdog(self._settings, self._app, self._batcher, self._applier.written, self._health)
         try:
             async with asyncio.TaskGroup() as tasks:
                 others = [

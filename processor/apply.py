@@ -8,6 +8,7 @@ from operator import is_
 from typing import Final
 
 from processor import metrics
+from processor.committed import Committed
 from processor.domain.batch import Batch, Read, Record, read
 from processor.domain.policy import Judge, PluggedPolicy, PolicySettings
 from processor.domain.rows import LoadedRows, Watermark
@@ -56,6 +57,7 @@ class Applier:
         self._plug = plug
         self._judge: Judge = PluggedPolicy(policy, plug.ask) if plug else policy
         self._committed = committed
+        self.written = Committed()
         self._ahead: tuple[Sequence[Record], Batch] | None = None
 
     async def __call__(self, records: Sequence[Record], following: Sequence[Record] = ()) -> Batch:
@@ -66,8 +68,8 @@ class Applier:
 
         `following` is decided during the commit, for a next call with exactly these records.
 
-        Raises GapError, ForeignRecordError, NewerSchemaError, ArithmeticError; UnavailableError and psycopg.Error,
-        after which it is unknown whether the batch was committed, until it is applied again.
+        Raises GapError, ForeignRecordError, ContradictionError, NewerSchemaError, ArithmeticError; UnavailableError and
+        psycopg.Error, after which it is unknown whether the batch was committed, until it is applied again.
         """
         started = time.perf_counter()
         reads = [read(record, self._partitions) for record in records]
@@ -79,6 +81,7 @@ class Applier:
                 metrics.OUTDATED.inc()
                 _log.info("batch_outdated", error=str(error), records=len(records))
             else:
+                self.written.note(batch)
                 metrics.observe(batch, time.perf_counter() - started)
                 self._committed(batch)
                 reads = _left(reads, batch)
@@ -128,6 +131,7 @@ class Applier:
     async def _commit(self, batch: Batch, following: Sequence[Record]) -> None:
         if not batch.journal:
             return
+        self.written.check(batch)
         committing = asyncio.create_task(self._store.commit(batch)) if following and not self._plug else None
         if committing is None:
             await self._store.commit(batch)

@@ -9,10 +9,9 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from processor.domain.policy import Connections, OnFailure, PolicySettings
 from schemas.fields import Currency
 from schemas.quantity import QUANTITY_MAX
-from service.settings import DEFAULT_GROUP_ID, ServiceSettings
+from service.settings import DEFAULT_GROUP_ID, ImportPath, ServiceSettings
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
-ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=256)]
 Limit = Annotated[int, Field(ge=0, le=QUANTITY_MAX)]
 
 

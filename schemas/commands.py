@@ -1,6 +1,6 @@
 """Commands, as they travel on the commands topic. Imperative names; what is asked, never what came of it."""
 
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -30,6 +30,14 @@ class Edition(Wire):
     client_id_spelling: Literal["partnerClientId", "partnersClientId"] = "partnerClientId"
     partner_id_spelling: Literal["partner", "partners"] = "partner"
     quantity_form: Literal["number", "string"] = "number"
+
+    @classmethod
+    def of_row(cls, document: Any) -> Self:
+        """As it stands in a row, which a newer version may have written: a field that we do not know is left out.
+
+        Raises ValueError for what is no edition.
+        """
+        return cls.model_validate(document, extra="ignore")
 
 
 class Command(Wire):

@@ -194,6 +194,15 @@ def stub_headers(position: Position, reason: ParkReason, value_bytes: int | None
     ]
 
 
+def journal_hash_of(headers: Any) -> bytes | None:
+    """The hash of the journal row that an event was made from; None if it says none."""
+    for name, value in reversed(list(headers or ())):
+        if name == "journalhash" and isinstance(value, bytes):
+            with suppress(ValueError):
+                return bytes.fromhex(value.decode("ascii", "replace"))
+    return None
+
+
 def position_of(headers: Any, header: str) -> Position | None:
     """The position in the commands topic that an event or a dead letter was made from; None for foreign records."""
     for name, value in reversed(list(headers or ())):

@@ -77,7 +77,7 @@ async def health_port(settings: ServiceSettings, health: Health) -> AsyncIterato
     try:
         await when_free(lambda: _listen(runner, settings), where, "Set …_METRICS_HOST and …_METRICS_PORT to a free one")
         host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     finally:
         await runner.cleanup()
 

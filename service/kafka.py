@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAuthorizationFailedError, for_code
 
 import service.aiokafka_decoder  # noqa: F401 - every consumer of a process that imports this reads what it describes
-from schemas.records import Position, position_of
+from schemas.records import Position, journal_hash_of, position_of
 from service.errors import UnavailableError
 from service.settings import ServiceSettings
 
@@ -160,10 +160,18 @@ async def read_at(
     return found
 
 
-async def last_sources(
+@dataclass(frozen=True)
+class Published:
+    """What a published record was made from: the command's position and, of an event, the hash of its journal row."""
+
+    source: Position
+    journal_hash: bytes | None
+
+
+async def last_published(
     consumer: AIOKafkaConsumer, topic: str, header: str, partitions: Iterable[int]
-) -> dict[int, Position]:
-    """What the last record of ours in each partition was made from, as far as the consumer's isolation level shows it.
+) -> dict[int, Published]:
+    """The last record of ours in each partition, as far as the consumer's isolation level shows it.
 
     Transaction markers, aborted records and records of foreign clients are passed over: the search goes back in
     growing steps.
@@ -171,7 +179,7 @@ async def last_sources(
     where = [TopicPartition(topic, partition) for partition in partitions]
     starts, ends = await consumer.beginning_offsets(where), await consumer.end_offsets(where)
     missing = {each for each in where if ends[each] > starts[each]}
-    found: dict[int, Position] = {}
+    found: dict[int, Published] = {}
     step = FIRST_STEP_BACK
     while missing:
         ranges = {each: (max(starts[each], ends[each] - step), ends[each]) for each in missing}
@@ -181,18 +189,27 @@ async def last_sources(
     return found
 
 
+async def last_sources(
+    consumer: AIOKafkaConsumer, topic: str, header: str, partitions: Iterable[int]
+) -> dict[int, Position]:
+    """What the last record of ours in each partition was made from."""
+    found = await last_published(consumer, topic, header, partitions)
+    return {partition: each.source for partition, each in found.items()}
+
+
 async def _last_in(
     consumer: AIOKafkaConsumer, header: str, ranges: Mapping[TopicPartition, tuple[int, int]]
-) -> dict[int, Position]:
-    """What the last record in each range of offsets was made from."""
-    found: dict[int, Position] = {}
+) -> dict[int, Published]:
+    """The last record in each range of offsets."""
+    found: dict[int, Published] = {}
     go_to(consumer, {each: start for each, (start, _) in ranges.items()})
     unread = set(ranges)
     async with asyncio.timeout(READ_TIMEOUT_SECONDS):
         while unread:
             for each, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
-                if sources := [source for record in records if (source := position_of(record.headers, header))]:
-                    found[each.partition] = sources[-1]
+                for record in records:
+                    if source := position_of(record.headers, header):
+                        found[each.partition] = Published(source, journal_hash_of(record.headers))
             unread = {each for each in unread if await consumer.position(each) < ranges[each][1]}
     return found
 

@@ -15,7 +15,7 @@ from schemas.records import Position
 from schemas.topics import Topics, required_settings
 from schemas.undecodable import content_of
 from service.errors import OperatorError
-from service.kafka import ClusterFacts, Consumers, last_sources, read_at
+from service.kafka import ClusterFacts, Consumers, Published, last_published, last_sources, read_at
 from service.logs import logger
 from service.settings import ServiceSettings
 
@@ -32,6 +32,11 @@ REBUILD: Final = (
 
 _IDENTITY: Final[LiteralString] = "SELECT cluster_id, commands_topic, partitions FROM log_identity"
 _WATERMARKS: Final[LiteralString] = "SELECT partition, next_offset FROM watermark WHERE partition = ANY(%s)"
+_HASHES: Final[LiteralString] = """
+    SELECT partition, j."offset", j.hash
+    FROM unnest(%s::int[], %s::bigint[]) AS asked (partition, "offset")
+    JOIN journal j USING (partition, "offset")
+"""
 _COMMAND_IDS: Final[LiteralString] = """
     SELECT j.partition, j.command_id::text, d.value
     FROM unnest(%s::int[], %s::bigint[]) AS asked (partition, "offset")
@@ -64,7 +69,7 @@ def check_topics(cluster: ClusterFacts, topics: Topics, identity: LogIdentity | 
             )
     partitions = cluster.topics[topics.commands].partitions
     if identity is not None:
-        _check_identity(cluster, topics, identity)
+        check_identity(cluster, topics, identity)
     for name in (topics.events, topics.dead_letters):
         if cluster.topics[name].partitions != partitions:
             raise OperatorError(
@@ -75,7 +80,8 @@ def check_topics(cluster: ClusterFacts, topics: Topics, identity: LogIdentity | 
     return partitions
 
 
-def _check_identity(cluster: ClusterFacts, topics: Topics, identity: LogIdentity) -> None:
+def check_identity(cluster: ClusterFacts, topics: Topics, identity: LogIdentity) -> None:
+    """Raises OperatorError when the database is the state of another log."""
     if cluster.cluster_id != identity.cluster_id:
         raise OperatorError(
             f"this is Kafka cluster {cluster.cluster_id}, and the database is the state of {identity.cluster_id}: "
@@ -98,6 +104,13 @@ def _check_identity(cluster: ClusterFacts, topics: Topics, identity: LogIdentity
 def _check_settings(cluster: ClusterFacts, topics: Topics) -> None:
     for name, required in required_settings(topics).items():
         topic = cluster.topics[name]
+        needed = int(topic.settings.get("min.insync.replicas", 1))
+        if needed > topic.replication:
+            raise OperatorError(
+                f"topic {name} has min.insync.replicas={needed} and partitions with {topic.replication} replicas: "
+                "nothing can be published to it. Give it more replicas (`kafka-reassign-partitions.sh`), or lower the "
+                "setting"
+            )
         for setting, value in required.items():
             if topic.settings.get(setting) != value:
                 raise OperatorError(
@@ -124,15 +137,8 @@ def warn_of_weak_topics(cluster: ClusterFacts) -> None:
 async def claim_identity(
     connection: Connection, consumers: Consumers, cluster: ClusterFacts, topics: Topics, partitions: int
 ) -> LogIdentity:
-    """Record that an empty database is the state of an empty log; a second caller finds it done.
-
-    Of the events topic only what was committed counts: the relay of whoever came first may have begun (record 0014).
-    """
-    for source in (await last_sources(consumers.published, topics.events, "ce_id", range(partitions))).values():
-        raise OperatorError(
-            f"the database is empty, and topic {topics.events} is not: it has the event of {source}. {REBUILD}"
-        )
-    starts = await _check_empty(consumers.commands, topics.commands, partitions)
+    """Record that an empty database is the state of an empty log; a second caller finds it done."""
+    starts = await check_unclaimed(consumers, topics, partitions)
     async with connection.transaction():
         await connection.execute(
             "INSERT INTO log_identity (cluster_id, commands_topic, partitions) VALUES (%s, %s, %s) "
@@ -150,6 +156,18 @@ async def claim_identity(
     if identity is None:
         raise OperatorError("the log's identity was not stored: look at the database's own log")
     return identity
+
+
+async def check_unclaimed(consumers: Consumers, topics: Topics, partitions: int) -> dict[int, int]:
+    """Check that a log without a database is empty; returns where each partition of commands starts.
+
+    Of the events topic only what was committed counts: the relay of whoever came first may have begun (record 0014).
+    """
+    for source in (await last_sources(consumers.published, topics.events, "ce_id", range(partitions))).values():
+        raise OperatorError(
+            f"the database is empty, and topic {topics.events} is not: it has the event of {source}. {REBUILD}"
+        )
+    return await _check_empty(consumers.commands, topics.commands, partitions)
 
 
 async def _check_empty(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> dict[int, int]:
@@ -178,33 +196,45 @@ async def check_positions(
     With `may_be_older`, what was published may be ahead of the tables.
     """
     topics, wanted = settings.topics, sorted(partitions)
-    sources = {} if may_be_older else await last_sources(consumers.published, topics.events, "ce_id", wanted)
+    published = {} if may_be_older else await last_published(consumers.published, topics.events, "ce_id", wanted)
     watermarks: dict[int, int] = dict(await (await connection.execute(_WATERMARKS, (wanted,))).fetchall())
     where = [TopicPartition(topics.commands, partition) for partition in wanted]
+    await check_published(connection, topics, published, watermarks)
     starts = {each.partition: start for each, start in (await consumers.commands.beginning_offsets(where)).items()}
     ends = {each.partition: end for each, end in (await consumers.commands.end_offsets(where)).items()}
     for partition in wanted:
         if partition not in watermarks:
             raise OperatorError(f"the database has no watermark for partition {partition}. {REBUILD}")
-        _check_events(sources.get(partition), topics, partition, watermarks[partition])
         _check_bounds(topics, partition, starts[partition], watermarks[partition], ends[partition])
     readable = {partition: offset - 1 for partition, offset in watermarks.items() if offset > starts[partition]}
     await _check_last_commands(connection, consumers.commands, topics, readable)
     return watermarks
 
 
-def _check_events(source: Position | None, topics: Topics, partition: int, next_offset: int) -> None:
-    if source is not None and source.offset >= next_offset:
-        raise database_is_older(topics, partition, source.offset, next_offset)
+async def check_published(
+    connection: Connection, topics: Topics, published: Mapping[int, Published], watermarks: Mapping[int, int]
+) -> None:
+    """Check that the journal has the last event of each partition, and has it as it was published.
 
-
-def database_is_older(topics: Topics, partition: int, published: int, next_offset: int) -> OperatorError:
-    """An event was published of a command that the journal does not have."""
-    return OperatorError(
-        f"the database is older than what was published: {topics.events}/{partition} has the event of "
-        f"{Position(topics.commands, partition, published)}, and the journal ends before offset {next_offset}. "
-        f"{REBUILD}"
-    )
+    Raises OperatorError. The hash of a journal row covers all rows before it. A pruned one is not compared.
+    """
+    for partition, each in published.items():
+        if each.source.offset >= watermarks.get(partition, each.source.offset + 1):
+            raise OperatorError(
+                f"the database is older than what was published: {topics.events}/{partition} has the event of "
+                f"{Position(topics.commands, partition, each.source.offset)}, and the journal ends before offset "
+                f"{watermarks[partition]}. {REBUILD}"
+            )
+    places = [(partition, each.source.offset) for partition, each in published.items()]
+    cursor = await connection.execute(_HASHES, ([place[0] for place in places], [place[1] for place in places]))
+    for partition, offset, digest in await cursor.fetchall():
+        if published[partition].journal_hash not in {None, bytes(digest)}:
+            raise OperatorError(
+                f"the database has another decision than the one that was published: of "
+                f"{Position(topics.commands, partition, offset)} or a command before it. It has lost commits, whose "
+                "events were published, and decided them again. Stop the processors and run `allocations rebuild` on "
+                "an empty database: it takes the outcomes from the events"
+            )
 
 
 def _check_bounds(topics: Topics, partition: int, start: int, next_offset: int, end: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Final, TypeVar
 
+from service.durability import check_commits
 from service.errors import UnavailableError
 from service.failures import is_passing
 from service.health import Health
@@ -41,6 +42,7 @@ async def check_start(settings: ServiceSettings, *, claim: bool) -> LogIdentity:
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(await connect(settings, "allocations-checks"))
         await check_migrations(connection)
+        await check_commits(connection)
         client = await stack.enter_async_context(admin(settings))
         cluster = await describe_all(client, (topics.commands, topics.events, topics.dead_letters))
         identity = await load_identity(connection)

@@ -28,8 +28,10 @@ TESTS = Path(__file__).parent
 
 PROCESSES = {"cli/test_up.py"} | {
     *("local/test_embedded_kafka.py", "local/test_embedded_postgres.py", "local/test_embedded_stack.py"),
-    *("containers/test_image.py", "processor/test_unwilling_postgres.py"),
-    *("surroundings/test_ports.py", "surroundings/test_rights.py", "simulator/test_server_kills.py"),
+    *("containers/test_image.py", "doctor/test_environments.py", "processor/test_unwilling_postgres.py"),
+    *(f"surroundings/test_postgres_{name}.py" for name in ("refusals", "settings")),
+    *(f"surroundings/test_{name}.py" for name in ("ports", "rights", "roles")),
+    "simulator/test_server_kills.py",
     *(f"conformance/test_{name}.py" for name in ("command", "integrate", "wrong_partners")),
 }
 """Test files that start servers or processes of ours without a fixture that says so."""
@@ -51,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def height_of(path: str, fixtures: frozenset[str]) -> str:
     """unit: no server; postgres: a database of its own; system: processes of ours; faults: what kills them."""
-    if path.startswith("faults/"):
+    if path.startswith(("faults/", "brokers/", "failover/")):
         return "faults"
     if "system" in fixtures or path in PROCESSES:
         return "system"

@@ -146,14 +146,16 @@ class _Runner(web.AppRunner):
         )
 
 
-def check_plaintext(settings: IngressSettings) -> None:
-    """Raises OperatorError when others than this machine would be spoken to without TLS (contract, section 4)."""
-    if settings.tls_certificate_file is not None or settings.allow_plaintext:
-        return
+def check_address(settings: IngressSettings) -> None:
+    """Raises OperatorError for what can not be listened on, and when others than this machine would be spoken to
+    without TLS (contract, section 4).
+    """
     try:
         hosts = _hosts(settings)
     except OSError as error:
         raise refused(_where(settings), error, _REMEDY) from error
+    if settings.tls_certificate_file is not None or settings.allow_plaintext:
+        return
     if open_to_others := [each for each in hosts if not _is_loopback(each)]:
         raise OperatorError(
             f"without TLS this process may not listen on {open_to_others[0]}, which other machines reach: set "
@@ -171,6 +173,8 @@ def _where(settings: IngressSettings) -> str:
 def _hosts(settings: IngressSettings) -> list[str]:
     if settings.listen_fd is not None:
         with socket.socket(fileno=os.dup(settings.listen_fd)) as inherited:
+            if inherited.type != socket.SOCK_STREAM:
+                raise OSError("it is no stream socket")
             return [] if inherited.family == socket.AF_UNIX else [inherited.getsockname()[0]]
     found = socket.getaddrinfo(settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return [str(each[4][0]) for each in found]

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
@@ -46,7 +47,8 @@ class Publisher:
         self._topic = settings.topics.commands
         self._producer: AIOKafkaProducer | None = None
         self._renewal: asyncio.Task[None] | None = None
-        self._unacknowledged: dict[str, float] = {}
+        self._unacknowledged: dict[int, dict[str, float]] = {}
+        """By partition, when each command was handed over."""
 
     async def start(self) -> None:
         self._producer = await self._new_producer()
@@ -57,11 +59,20 @@ class Publisher:
             self._renewal.cancel()
         await self._close(self._producer)
 
-    @property
-    def is_stuck(self) -> bool:
-        """A record has been waiting for its acknowledgement for two seconds: nothing new is taken."""
-        oldest = next(iter(self._unacknowledged.values()), None)
-        return oldest is not None and time.monotonic() - oldest > STUCK_SECONDS
+    def is_stuck(self, partition: int) -> bool:
+        """The broker that leads the partition has not acknowledged a record for two seconds: it gets nothing new.
+
+        The partitions that others lead go on.
+        """
+        stuck = [each for each, waiting in self._unacknowledged.items() if _is_old(waiting)]
+        return partition in stuck or self._leader(partition) in map(self._leader, stuck)
+
+    def _leader(self, partition: int) -> int | None:
+        """As far as our metadata know."""
+        if self._producer is None:
+            return None
+        leader: int | None = self._producer.client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
+        return leader
 
     def partition_of(self, allocation_id: str) -> int:
         return partition_of(key_of(allocation_id), self._partitions)
@@ -72,7 +83,7 @@ class Publisher:
         Raises NotPublishedError when it is certain that it is not in the log, OutcomePendingError when nothing is.
         """
         sent_at = time.time()
-        acknowledgement = self._watch(command.command_id, await self._send(command, traceparent, deadline))
+        acknowledgement = self._watch(command, await self._send(command, traceparent, deadline))
         try:
             async with asyncio.timeout_at(deadline):
                 metadata = await acknowledgement
@@ -86,13 +97,17 @@ class Publisher:
         self._watch_clock(metadata.timestamp / 1000, sent_at)
         return Position(metadata.topic, metadata.partition, metadata.offset)
 
-    def _watch(self, command_id: str, sent: "asyncio.Future[RecordMetadata]") -> "asyncio.Future[RecordMetadata]":
+    def _watch(self, command: Command, sent: "asyncio.Future[RecordMetadata]") -> "asyncio.Future[RecordMetadata]":
         """A future of this command alone, which may be abandoned: the producer's own may belong to its whole batch."""
         acknowledgement: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        self._unacknowledged[command_id] = time.monotonic()
+        partition = self.partition_of(command.subject_id)
+        self._unacknowledged.setdefault(partition, {})[command.command_id] = time.monotonic()
 
         def settle(sent: "asyncio.Future[RecordMetadata]") -> None:
-            self._unacknowledged.pop(command_id, None)
+            waiting = self._unacknowledged[partition]
+            del waiting[command.command_id]
+            if not waiting:
+                del self._unacknowledged[partition]
             error = KafkaError("the producer was closed") if sent.cancelled() else sent.exception()
             if acknowledgement.done():
                 return
@@ -180,4 +195,11 @@ class Publisher:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await producer.stop()
         except Exception as error:  # noqa: BLE001 - it is given up, whatever it says
-            _log.warning("producer_not_flushed", error=str(error), unacknowledged=len(self._unacknowledged))
+            _log.warning("producer_not_flushed", error=str(error), unacknowledged=self._waiting())
+
+    def _waiting(self) -> int:
+        return sum(map(len, self._unacknowledged.values()))
+
+
+def _is_old(waiting: Mapping[str, float]) -> bool:
+    return time.monotonic() - next(iter(waiting.values())) > STUCK_SECONDS

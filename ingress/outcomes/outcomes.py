@@ -14,6 +14,7 @@ from ingress.outcomes.hints import Hints
 from ingress.outcomes.log_check import LogCheck
 from ingress.postgres.coalesce import Coalesced
 from ingress.postgres.database import Connection, Database
+from ingress.postgres.reached import Reached
 from ingress.postgres.rows import OutcomeRow, outcome_row
 from schemas.notifications import Notification
 from schemas.records import Position
@@ -43,8 +44,9 @@ class Found(NamedTuple):
 class Outcomes:
     """Finds outcomes. `next_offsets`: the watermarks as last read, by partition; after a failover they may be lower."""
 
-    def __init__(self, database: Database, hints: Hints, health: Health) -> None:
+    def __init__(self, database: Database, hints: Hints, health: Health, reached: Reached) -> None:
         self._database = database
+        self._reached = reached
         self._hints = hints
         self._log_check = LogCheck(health)
         self._looks: Coalesced[Place, Sequence[Any]] = Coalesced(self._look_group, COALESCED_MAX)
@@ -78,6 +80,7 @@ class Outcomes:
             raise OutcomeUnknownError("it was not applied in time") from None
         if found.row is not None and found.row.is_of(command_id):
             self._log_check.agrees(position.partition)
+            self._reached.note({position.partition: position.offset + 1})
             return found.row
         if found.row is not None or not found.pruned:
             self._log_check.differs(position, command_id, found.row)
@@ -112,6 +115,7 @@ class Outcomes:
         """Read how far the tables are. Raises UnavailableError."""
         self.next_offsets = await self._database.run(_read_watermarks)
         self._hints.correct(self.next_offsets)
+        self._reached.note(self.next_offsets)
         for position, command_id in self._log_check.differing():
             found = await self._look((position.partition, position.offset), asyncio.get_running_loop().time() + 1)
             if found and found.row and found.row.is_of(command_id):

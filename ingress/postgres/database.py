@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 from ingress import metrics
+from ingress.postgres.reached import Reached
 from service.errors import UnavailableError
 from service.failures import is_passing
 from service.log_checks import LogIdentity, load_identity
@@ -42,9 +43,13 @@ class Database:
         lanes: int = 1,
         limits: Mapping[str, str] = SERVER_LIMITS,
         identity: LogIdentity | None = None,
+        reached: Reached | None = None,
     ) -> None:
-        """With an identity, connections to another log's database, or to an incomplete one, are refused."""
+        """With an identity, connections to another log's database, or to an incomplete one, are refused; so are those
+        to one that lacks what was reached.
+        """
         self._identity = identity
+        self._reached = reached
         self._settings = settings
         self._name = application_name
         self._limits = limits
@@ -108,6 +113,8 @@ class Database:
         try:
             if self._identity is not None and await load_identity(connection) != self._identity:
                 raise UnavailableError("this database is not the state of our log, or a rebuild is at work on it")
+            if self._reached is not None:
+                await self._reached.check(connection)
             if asyncio.current_task() in self._abandoned:
                 raise UnavailableError("connected too late")
         except BaseException:

@@ -163,7 +163,7 @@ def _adjustment_row(row: Mapping[str, Any]) -> AdjustmentRow:
 
 
 def _content(row: Mapping[str, Any]) -> Content:
-    return Content(**{name: row[name] for name in CONTENT} | {"edition": Edition.model_validate(row["edition"])})
+    return Content(**{name: row[name] for name in CONTENT} | {"edition": Edition.of_row(row["edition"])})
 
 
 def allocation_row(row: Mapping[str, Any]) -> AllocationRow:

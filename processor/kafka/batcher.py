@@ -61,7 +61,7 @@ class Batcher:
         self.waits_for_policy = False
         self._rewound: dict[int, int] = {}
         self._due: set[int] = set()
-        self.halts = Halts(topic, health, self._try_again)
+        self.halts = Halts(topic, health, self.read_again)
 
     def has_room(self) -> bool:
         """Whether `offer` would not wait."""
@@ -100,15 +100,16 @@ class Batcher:
         else:
             self._room.clear()
 
+    def read_again(self, partition: int) -> None:
+        """Go back to the partition's watermark, after the current batch."""
+        self._due.add(partition)
+        self._wake.set()
+
     def stop(self) -> None:
         """Let `run` return after the current batch, or at once if that is waiting for Postgres."""
         self._stopping = True
         self._wake.set()
         self._linger.stop()
-
-    def _try_again(self, partition: int) -> None:
-        self._due.add(partition)
-        self._wake.set()
 
     async def run(self) -> None:
         """Apply batches until stopped. Raises what `rewind` raises, after which the process must end."""

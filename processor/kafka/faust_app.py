@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
-from faust.auth import SASLCredentials, SSLCredentials
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from mode.supervisors import CrashingSupervisor
 
 from processor.domain.batch import Record
@@ -91,14 +91,16 @@ def _record(fetched: ConsumerRecord[bytes, bytes]) -> Record:
 
 
 def _credentials(settings: ProcessorSettings) -> Any:
-    protocol = settings.kafka_security_protocol
-    context = settings.kafka_ssl_context() if protocol.endswith("SSL") else None
-    if protocol.startswith("SASL"):
-        password = settings.kafka_sasl_password
+    """What every client of ours is given, in Faust's words."""
+    options = settings.kafka_options()
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
         return SASLCredentials(
-            username=settings.kafka_sasl_username,
-            password=password.get_secret_value() if password else None,
-            mechanism=settings.kafka_sasl_mechanism,
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
             ssl_context=context,
         )
     return SSLCredentials(context=context) if context else None

@@ -7,6 +7,7 @@ from typing import Final
 
 from processor import metrics
 from processor.apply import ForeignRecordError, GapError
+from processor.committed import ContradictionError
 from processor.domain.batch import Record
 from schemas.records import NewerSchemaError
 from service.health import Health
@@ -92,6 +93,11 @@ def _remedy(error: Exception) -> str:
         return "Start the version of this project that wrote the record; it goes on from here"
     if isinstance(error, ForeignRecordError):
         return "The topic was created again or shortened: restore it, or point the database at the log it belongs to"
+    if isinstance(error, ContradictionError):
+        return (
+            "It is right again once other partitions have what they lost. If it stays halted, restart the processors "
+            "to have it decided anew, and tell the caller"
+        )
     if isinstance(error, GapError):
         return "Records are missing from the topic: look for deleted records or a topic that was created again"
     return "Nothing was skipped: mend the cause that the error names"

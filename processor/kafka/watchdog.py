@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from processor import metrics
+from processor.committed import Committed
 from processor.domain.journal import FIRST_HASH
 from processor.kafka.batcher import Batcher
 from processor.kafka.transport import App
@@ -42,11 +43,15 @@ def heads(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Any]]:
 
 
 class Watchdog:
-    def __init__(self, settings: ProcessorSettings, app: App, batcher: Batcher, health: Health) -> None:
+    def __init__(
+        self, settings: ProcessorSettings, app: App, batcher: Batcher, written: Committed, health: Health
+    ) -> None:
         self._health = health
         self._settings = settings
         self._app = app
         self._batcher = batcher
+        self._written = written
+        self._fallen: dict[int, int] = {}
         self._watermarks: Mapping[int, int] = {}
         self._moved_at = time.monotonic()
 
@@ -85,13 +90,14 @@ class Watchdog:
 
     async def _look(self, connection: Connection, consumer: AIOKafkaConsumer) -> dict[int, int]:
         """Lag in records, by partition, of the assigned partitions that are not halted."""
-        assigned = self._app.assigned()
+        assigned, written = self._app.assigned(), self._written.next_offsets()
         rows = await (await connection.execute(_WATERMARKS)).fetchall()
         self._health.notes["heads"] = heads(rows)
         await self._excuse_commits(connection)
         watermarks = {row[0]: row[1] for row in rows if row[0] in assigned}
         if watermarks != self._watermarks:
             self._watermarks, self._moved_at = watermarks, time.monotonic()
+        self._read_lost_again(watermarks, written)
         where = [TopicPartition(self._settings.topics.commands, partition) for partition in watermarks]
         ends = await consumer.end_offsets(where) if where else {}
         lag = {each.partition: max(0, end - watermarks[each.partition]) for each, end in ends.items()}
@@ -99,6 +105,18 @@ class Watchdog:
         for partition, records in lag.items():
             metrics.LAG.labels(partition).set(records)
         return {partition: records for partition, records in lag.items() if partition not in self._batcher.halts}
+
+    def _read_lost_again(self, watermarks: Mapping[int, int], written: Mapping[int, int]) -> None:
+        """A failover may have taken commits with it (record 0024). Their records were read, and would not come again
+        before the next one of their partition shows the gap.
+        """
+        for partition, next_offset in watermarks.items():
+            if next_offset >= written.get(partition, 0):
+                self._fallen.pop(partition, None)
+            elif self._fallen.get(partition) != next_offset:
+                self._fallen[partition] = next_offset
+                _log.error("commits_lost", partition=partition, next_offset=next_offset, written=written[partition])
+                self._batcher.read_again(partition)
 
     async def _excuse_commits(self, connection: Connection) -> None:
         """A commit may wait for a synchronous standby for any time: that is not a stall."""

@@ -98,7 +98,7 @@ def state_of(row: Mapping[str, Any]) -> State:
         connection_id=row["connection_id"],
         partners_connection_id=row["partners_connection_id"],
         partner_allocation_id=row["partner_allocation_id"],
-        edition=Edition.model_validate(row["edition"]),
+        edition=Edition.of_row(row["edition"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
         rejection_reason=row["rejection_reason"],

@@ -23,7 +23,7 @@ from schemas.records import (
 )
 from schemas.topics import Topics
 from schemas.words import ParkReason
-from service.kafka import last_sources
+from service.kafka import Published, last_published
 from service.postgres import Connection
 from service.sql import statements
 
@@ -67,11 +67,12 @@ class Outbox:
     """What the statement asks for besides `seen` and `limit`."""
     seen: dict[int, int] = field(default_factory=dict)
 
-    async def resume(self, committed: AIOKafkaConsumer, partitions: Iterable[int]) -> None:
-        """Set `seen` from the last committed record of ours in each partition; -1 where there is none."""
+    async def resume(self, committed: AIOKafkaConsumer, partitions: Iterable[int]) -> dict[int, Published]:
+        """Set `seen` from the last committed record of ours in each partition, which it returns; -1 without one."""
         self.seen = dict.fromkeys(partitions, -1)
-        for partition, source in (await last_sources(committed, self.topic, self.position_header, self.seen)).items():
-            self.seen[partition] = source.offset
+        published = await last_published(committed, self.topic, self.position_header, self.seen)
+        self.seen |= {partition: each.source.offset for partition, each in published.items()}
+        return published
 
     async def load(self, connection: Connection) -> News:
         """At most `limit` records of each partition, in journal order, and as many as the bounds allow."""

@@ -24,7 +24,7 @@ from service.background import keep_running
 from service.failures import is_passing
 from service.health import Health
 from service.kafka import admin, describe_all, reader
-from service.log_checks import database_is_older
+from service.log_checks import check_published
 from service.logs import logger
 from service.postgres import KEYED, Connection, connect
 
@@ -146,11 +146,10 @@ class _Publisher:
         """Where the last publisher stopped, read from what it committed. Raises OperatorError."""
         watermarks = await outbox.load_watermarks(connection)
         async with reader(self._settings) as consumer:
-            await box.resume(consumer, watermarks)
-        watermarks = await outbox.load_watermarks(connection)
-        for partition, seen in box.seen.items() if box.topic == self._topics.events else ():
-            if seen >= watermarks[partition]:
-                raise database_is_older(self._topics, partition, seen, watermarks[partition])
+            published = await box.resume(consumer, watermarks)
+        if box.topic == self._topics.events:
+            watermarks = await outbox.load_watermarks(connection)
+            await check_published(connection, self._topics, published, watermarks)
 
 
 async def _abort_what_was_left_open(connection: Connection, producer: AIOKafkaProducer, box: Outbox) -> None:

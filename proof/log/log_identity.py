@@ -12,7 +12,7 @@ async def known_log(settings: ServiceSettings, name: str) -> LogIdentity:
     """Raises OperatorError when they do not belong together, or no processor has ever started."""
     topics = settings.topics
     async with await connect(settings, name) as connection, admin(settings) as client:
-        await check_migrations(connection)
+        await check_migrations(connection, exactly=True)
         identity = await load_identity(connection)
         if identity is None:
             raise OperatorError(

@@ -55,7 +55,7 @@ async def look(connection: Connection) -> TablesState:
 
 async def identify(settings: ServiceSettings, connection: Connection) -> LogIdentity:
     """The log that the tables are to be the state of. Raises OperatorError when they are another one's already."""
-    await check_migrations(connection)
+    await check_migrations(connection, exactly=True)
     topics = settings.topics
     async with admin(settings) as client:
         cluster = await describe_all(client, (topics.commands, topics.events, topics.dead_letters))

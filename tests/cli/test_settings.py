@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cli.serve import read_settings
-from ingress.http.server import check_plaintext
+from ingress.http.server import check_address
 from ingress.settings import IngressSettings
 from processor.settings import ProcessorSettings
 from service.errors import EXIT_OPERATOR, OperatorError
@@ -50,15 +50,15 @@ def test_an_inherited_socket_counts_by_its_own_address(host: str, refused: bool)
         settings = plaintext_settings(listen_fd=inherited.fileno())
         if refused:
             with pytest.raises(OperatorError, match="without TLS"):
-                check_plaintext(settings)
+                check_address(settings)
         else:
-            check_plaintext(settings)
+            check_address(settings)
         assert inherited.getsockname()[1], "it is still open"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost", "::ffff:127.0.0.1"])
 def test_this_machine_needs_no_tls(host: str) -> None:
-    check_plaintext(plaintext_settings(host=host))
+    check_address(plaintext_settings(host=host))
 
 
 def plaintext_settings(**given: Any) -> IngressSettings:

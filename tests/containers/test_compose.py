@@ -1,6 +1,7 @@
 """docker-compose.yml says what it means, and means what our processes understand. No engine is needed."""
 
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -97,7 +98,8 @@ def test_each_processor_has_a_name_of_its_own() -> None:
 
 
 def test_kafka_and_postgres_understand_their_environment() -> None:
-    properties = dict(line.split("=", 1) for line in PROPERTIES.splitlines() if line and not line.startswith("#"))
+    lines = PROPERTIES.format_map(defaultdict(lambda: 1)).splitlines()  # one node, and one of everything
+    properties = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     given = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): value
         for name, value in environment("kafka").items()

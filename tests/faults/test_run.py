@@ -9,7 +9,7 @@ import pytest
 
 from tests.checker.findings import Verdict
 from tests.faults.run.catalog import FAULTS
-from tests.faults.run.record import BEGIN, END, record
+from tests.faults.run.record import FULL, record
 
 FOREIGN = ("read-only-postgres", "absent-standby", "foreign-large", "foreign-transaction", "false-notifications")
 SEED = "318"
@@ -43,9 +43,10 @@ async def test_servers_that_refuse_and_clients_that_nobody_knows() -> None:
 
 
 def test_a_table_is_put_between_its_markers(tmp_path: Path) -> None:
+    begin, end = f"<!-- begin {FULL} -->", f"<!-- end {FULL} -->"
     (tmp_path / "docs").mkdir()
     for file in (tmp_path / "README.md", tmp_path / "docs" / "reliability.md"):
-        file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    record(["| a |", "|---|"], "In one sentence.", tmp_path)
-    assert f"before\n{BEGIN}\nIn one sentence.\n{END}\nafter\n" == (tmp_path / "README.md").read_text()
-    assert f"before\n{BEGIN}\n| a |\n|---|\n{END}\nafter\n" == (tmp_path / "docs" / "reliability.md").read_text()
+        file.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    record(["| a |", "|---|"], "In one sentence.", root=tmp_path)
+    assert f"before\n{begin}\nIn one sentence.\n{end}\nafter\n" == (tmp_path / "README.md").read_text()
+    assert f"before\n{begin}\n| a |\n|---|\n{end}\nafter\n" == (tmp_path / "docs" / "reliability.md").read_text()

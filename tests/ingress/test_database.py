@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from ingress.postgres.database import Connection, Database
+from ingress.postgres.reached import Reached
 from service.errors import UnavailableError
 from service.log_checks import LogIdentity
 from service.settings import ServiceSettings
@@ -97,6 +98,27 @@ async def test_another_logs_database_is_not_asked(database_url: str) -> None:
             else:
                 with pytest.raises(UnavailableError, match="not the state of our log"):
                     await database.run(backend)
+    await database.close()
+
+
+async def test_given_tables_that_are_behind_what_was_answered_then_they_are_not_asked_until_they_have_caught_up(
+    database_url: str,
+) -> None:
+    reached = Reached()
+    database = Database(ServiceSettings(postgres_url=database_url), NAME, lanes=1, reached=reached)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO watermark SELECT n, 5, sha256('') FROM generate_series(0, 1) AS n")
+        assert await database.run(backend)
+        reached.note({0: 5, 1: 6})
+        reached.note({1: 4})
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (NAME,)
+        )
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="partition 1 was applied up to 6, and is up to 5"):
+                await database.run(backend)
+        connection.execute("UPDATE watermark SET next_offset = 6")
+        assert await database.run(backend)
     await database.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 from ingress.outcomes.hints import Hints
 from ingress.outcomes.outcomes import Found, Outcomes, OutcomeUnknownError
 from ingress.postgres.database import Database
+from ingress.postgres.reached import Reached
 from schemas.notifications import Notification
 from schemas.records import Position
 from service.health import Health
@@ -65,7 +66,7 @@ def hints() -> Hints:
 @pytest.fixture
 async def outcomes(database_url: str, hints: Hints, health: Health) -> AsyncIterator[Outcomes]:
     database = Database(ServiceSettings(postgres_url=database_url), "test", lanes=2)  # type: ignore[arg-type]
-    yield Outcomes(database, hints, health)
+    yield Outcomes(database, hints, health, Reached())
     await database.close()
 
 

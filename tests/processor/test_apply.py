@@ -139,12 +139,14 @@ async def test_an_id_that_a_refusal_found_absent_must_still_be_absent(
     assert [] == rows(database_url, "SELECT * FROM journal")
 
 
-async def test_a_journal_row_can_not_be_written_twice(mine: Applier, connection: Connection, log: Log) -> None:
+async def test_a_journal_row_can_not_be_written_twice(
+    mine: Applier, theirs: Applier, connection: Connection, log: Log
+) -> None:
     record = log.append(reserve())
     await mine([record])
     await connection.execute("UPDATE watermark SET next_offset = 0")
     with pytest.raises(psycopg.errors.UniqueViolation):
-        await mine([record])
+        await theirs([record])
 
 
 async def test_a_batch_over_many_partitions_tells_of_each(database_url: str, connection: Connection) -> None:

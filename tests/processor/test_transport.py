@@ -12,7 +12,7 @@ from typing import Any
 
 import aiokafka
 import pytest
-from aiokafka import conn
+from aiokafka import client, conn
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
 from aiokafka.structs import TopicPartition
@@ -51,6 +51,16 @@ LEANED_ON: dict[Callable[..., Any], str] = {
     conn.create_conn: "673276cbddb4dc7c",
     conn.AIOKafkaConnection.send: "5909ea32f4efca49",
     conn.AIOKafkaConnection._send_sasl_token: "7a3d948fc526c953",
+    conn.AIOKafkaConnection.__init__: "16e2b58e6f2b760a",
+    conn.AIOKafkaConnection.connect: "b0f9ba7f0cf6b432",
+    conn.AIOKafkaConnection.close: "28f164aa1e4f0bbc",
+    conn.AIOKafkaConnection._read: "7b892995c0b81468",
+    conn.OAuthAuthenticator.step: "3a013ab61098033c",
+    conn.collect_hosts: "de96a718373bce1d",
+    client.AIOKafkaClient.bootstrap: "198943b004e55849",
+    client.AIOKafkaClient.send: "246b277687d7b687",
+    client.AIOKafkaClient._get_conn: "68ce5d8391719d33",
+    client.AIOKafkaClient._metadata_update: "06dc51ed3e0d38b8",
 }
 
 

@@ -25,7 +25,7 @@ async def write_after_a_reset(kafka: str) -> None:
 
 
 def test_what_aiokafka_does_not_expect_is_said_in_its_words(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conn, "AIOKafkaConnection", conn.AIOKafkaConnection)
+    monkeypatch.setattr(conn, "AIOKafkaConnection", Connection.__base__)
     with pytest.raises(RuntimeError, match="the handler is closed"):
         uvloop.run(write_after_a_reset(servers.kafka))
     use()

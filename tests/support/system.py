@@ -41,11 +41,15 @@ class System:
     folder: Path
     supervisor: Supervisor
     partitions: int = 8
+    replication: int = 1
     urls: dict[str, str] = field(default_factory=dict)
     health: dict[str, str] = field(default_factory=dict)
     ended: list[tuple[str, int]] = field(default_factory=list)
     """Name and exit status of every process that ended, in order."""
     ports: list[int] = field(default_factory=list)
+    tree: Path | None = None
+    """The folder of another source tree, whose processes are started from then on; with `spawn` of local.child only."""
+    _port_of: dict[str, int] = field(default_factory=dict)
 
     @property
     def topics(self) -> Topics:
@@ -59,7 +63,7 @@ class System:
         )
 
     async def create_topics(self) -> None:
-        await ensure_topics(self.settings(), self.partitions, replication=1)
+        await ensure_topics(self.settings(), self.partitions, self.replication)
 
     async def processor(self, name: str = "processor-0", *, wait: bool = True, **settings: str) -> None:
         own = {"instance_id": name, "group_id": f"{self.prefix}processors", "connections": "open"}
@@ -69,7 +73,7 @@ class System:
         """Start an ingress; returns a BitGo that calls it (to be entered)."""
         private, public = development_key(self.folder)
         _, known = operator_token(self.folder)
-        port = self._port()
+        port = self.port(name)
         own = {
             "name": name,
             "port": str(port),
@@ -82,7 +86,7 @@ class System:
         return BitGo(self.urls[name], load_private_key(private.read_bytes()))
 
     async def _start(self, verb: str, name: str, settings: dict[str, str], *, wait: bool) -> None:
-        port = self._port()
+        port = self.port(f"{name}/metrics")
         common = {
             "kafka_bootstrap_servers": self.kafka,
             "postgres_url": self.database_url,
@@ -90,21 +94,26 @@ class System:
             "metrics_port": str(port),
         }
         self.health[name] = f"http://127.0.0.1:{port}"
+        own = {f"{verb}_{key}".upper(): value for key, value in (common | settings).items()}
         self.supervisor.start(
             Child(
                 name=name,
                 argv=[*forked.PROGRAM, verb],
                 log=self.log(name),
-                env={f"{verb}_{key}".upper(): value for key, value in (common | settings).items()},
+                cwd=self.tree,
+                env=own | ({"PYTHONPATH": str(self.tree)} if self.tree else {}),
                 stop_timeout_seconds=25,
             )
         )
         if wait:
             await self.ready(name)
 
-    def _port(self) -> int:
-        self.ports.append(reserve_port())
-        return self.ports[-1]
+    def port(self, name: str) -> int:
+        """Of a process that is called so, and of the next one that is."""
+        if name not in self._port_of:
+            self._port_of[name] = reserve_port()
+            self.ports.append(self._port_of[name])
+        return self._port_of[name]
 
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
@@ -202,7 +211,12 @@ class System:
 
 @asynccontextmanager
 async def running_system(
-    servers: Servers, database_url: str, folder: Path, partitions: int = 8, spawn: Spawn = forked.spawn
+    servers: Servers,
+    database_url: str,
+    folder: Path,
+    partitions: int = 8,
+    spawn: Spawn = forked.spawn,
+    replication: int = 1,
 ) -> AsyncIterator[System]:
     ended: list[tuple[str, int]] = []
 
@@ -215,7 +229,9 @@ async def running_system(
         async with Supervisor(print, notify, spawn) as supervisor:
             prefix = f"t{uuid.uuid4().hex[:12]}."
             async with System(
-                servers.kafka, database_url, prefix, folder, supervisor, partitions, ended=ended, ports=ports
+                *(servers.kafka, database_url, prefix, folder, supervisor, partitions, replication),
+                ended=ended,
+                ports=ports,
             ) as system:
                 yield system
     finally:

@@ -107,7 +107,7 @@ def line(server: str, state: Callable[[Proxy, Random], AbstractAsyncContextManag
 
 
 def _proxy(stage: Stage, server: str) -> Proxy:
-    return stage.kafka_proxy if server == "kafka" else stage.postgres_proxy
+    return stage.kafka_proxies[0] if server == "kafka" else stage.postgres_proxy
 
 
 def moment(server: str, side: str, sees: Callable[[bytes], bool], *deeds: Deed) -> Inject:

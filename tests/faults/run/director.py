@@ -50,6 +50,7 @@ class Director:
     random: Random
     report: Report
     clients: int
+    pairs: bool = True
     injected: list[Injected] = field(default_factory=list)
     wrong_clocks: list[tuple[float, float]] = field(default_factory=list)
 
@@ -76,7 +77,7 @@ class Director:
         return Stories(Caller(number, bitgo, self.history, self._another_random()), world)
 
     async def _inject_until(self, faults: Sequence[Fault], until: float) -> None:
-        for chosen in schedule(faults, self.random):
+        for chosen in schedule(faults, self.random, pairs=self.pairs):
             if time.monotonic() > until:
                 return
             await asyncio.sleep(self.random.uniform(0, CALM_SECONDS))

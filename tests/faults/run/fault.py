@@ -13,6 +13,8 @@ RESTART: Final = 3.0
 TAKEOVER: Final = SESSION_TIMEOUT_SECONDS + 3.0
 POSTGRES: Final = 3.0
 BROKER: Final = 8.0
+ONE_OF_THREE: Final = 12.0
+"""Its session of four seconds ends, after the election of another controller if it was that."""
 FOREIGN: Final = 3.0
 """Nothing was taken away: answers go on, a moment apart as ever."""
 

@@ -39,6 +39,7 @@ class Options:
     slack: float
     record: bool
     keep: Path | None
+    brokers: int = 1
 
 
 async def play(options: Options) -> bool:
@@ -54,7 +55,7 @@ async def _play(options: Options) -> bool:
     report, folder = reporter(), options.folder
     report(f"seed {options.seed}")
     store = Store(folder / "check.sqlite")
-    async with stage(folder, report, PARTITIONS) as on:
+    async with stage(folder, report, PARTITIONS, options.brokers) as on:
         skipped = _skipped(options.faults, on, report)
         findings = on.findings
         director = await _traffic(options, on, report, [each for each in options.faults if each.name not in skipped])
@@ -78,7 +79,8 @@ def _skipped(faults: Sequence[Fault], on: Stage, report: Report) -> Mapping[str,
 
 async def _traffic(options: Options, on: Stage, report: Report, faults: Sequence[Fault]) -> Director:
     with History(options.folder / "history.jsonl", PARTITIONS) as history:
-        director = Director(on, history, Random(options.seed), report, options.clients)
+        pairs = options.brokers == 1  # the disks of two brokers of three are more than there may be lost
+        director = Director(on, history, Random(options.seed), report, options.clients, pairs)
         await director.play(faults, options.minutes * 60)
         for call in on.foreign_calls:
             history.write(call)
@@ -109,7 +111,7 @@ def _print(options: Options, store: Store, director: Director, findings: Finding
     lines = list(table(totals, director.injected, findings, skipped))
     print("\n".join(["", *lines]))
     if options.record:
-        record(lines, sentence(totals, director.injected, findings))
+        record(lines, sentence(totals, director.injected, findings), options.brokers)
     if not findings.is_clean:
         print("\n".join(["", f"seed {options.seed}", *show.lines(findings, store)]))
 

@@ -49,10 +49,10 @@ class _Link:
 
 
 class Proxy:
-    """Listens on a port of its own in front of `upstream`, both on this machine."""
+    """Listens on a port, any free one by default, in front of `upstream`, both on this machine."""
 
-    def __init__(self, upstream: int) -> None:
-        self.port = 0
+    def __init__(self, upstream: int, port: int = 0) -> None:
+        self.port = port
         self.connections = 0
         self._upstream = upstream
         self._links: set[_Link] = set()
@@ -81,6 +81,11 @@ class Proxy:
         """Reset every connection that there is."""
         for link in list(self._links):
             link.cut()
+
+    def lead_to(self, upstream: int) -> None:
+        """Reset every connection that there is, and bring the next ones to another port."""
+        self._upstream = upstream
+        self.cut()
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:

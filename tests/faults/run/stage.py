@@ -1,14 +1,15 @@
 """What a run plays on: Kafka and Postgres behind proxies, and `allocations up` in front of them.
 
 The servers are embedded ones of our own, under a supervisor that restarts them; `up` is told to use the proxies. What
-Kafka advertises is the proxy, so that no client goes round it; the broker talks to itself past it.
+Kafka advertises is the proxy, so that no client goes round it; brokers talk to themselves and to each other past it.
 """
 
 import asyncio
 import json
+import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from local.archive import ensure_archive
 from local.child import Child, tail
+from local.cluster import NODES, Cluster, cluster_id_of
 from local.folder import remembered_ports
 from local.jars import ensure_jars
 from local.kafka import Kafka
@@ -40,9 +42,10 @@ ALLOCATIONS: Final = str(Path(sys.executable).with_name("allocations"))
 @dataclass
 class Stage:
     supervisor: Supervisor
-    kafka: Kafka
+    kafka: Kafka | Cluster
     postgres: Postgres
-    kafka_proxy: Proxy
+    kafka_proxies: Sequence[Proxy]
+    """One of each broker."""
     postgres_proxy: Proxy
     clock: Clock
     disk: Disk
@@ -67,6 +70,22 @@ class Stage:
         for name in servers:
             await (self.kafka if name == "kafka" else self.postgres).wait_ready(120)
 
+    def nodes(self) -> dict[str, Kafka]:
+        """The brokers by name."""
+        return {node.name: node for node in (self.kafka.nodes if isinstance(self.kafka, Cluster) else [self.kafka])}
+
+    async def format_broker(self, name: str) -> None:
+        """An empty disk in place of the one that was lost."""
+        assert isinstance(self.kafka, Cluster)
+        known = next(filter(None, map(cluster_id_of, self.kafka.nodes)))
+        await self.nodes()[name].format(self.kafka.voters, known)
+
+    def start_broker(self, name: str) -> None:
+        """One that was removed."""
+        for node, proxy in zip(self.nodes().values(), self.kafka_proxies, strict=True):
+            if node.name == name:
+                self.supervisor.start(_behind(node, proxy, self.disk.folder, self.clock))
+
     @asynccontextmanager
     async def another_processor(self) -> AsyncIterator[str]:
         """A processor that `up` does not know: it joins, and it leaves for good."""
@@ -88,21 +107,24 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, report: Report, partitions: int) -> AsyncIterator[Stage]:
+async def stage(folder: Path, report: Report, partitions: int, brokers: int = 1) -> AsyncIterator[Stage]:
     disk, clock = Disk(folder), Clock(folder)
     disk.make()
     clock.make()
     jars = await asyncio.to_thread(ensure_jars, report)
-    kafka = Kafka(disk.folder, jars, report, archive=await ensure_archive(jars, report))
+    archive = await ensure_archive(jars, report)
+    kafka = (Cluster if brokers == NODES else Kafka)(disk.folder, jars, report, archive=archive)
+    nodes = kafka.nodes if isinstance(kafka, Cluster) else [kafka]
     postgres = Postgres(disk.folder, report)
     async with AsyncExitStack() as exits:
         await asyncio.gather(kafka.prepare(), postgres.prepare())
         exits.callback(kafka.close)
         exits.callback(postgres.close)
-        to_kafka = await exits.enter_async_context(Proxy(kafka.ports["broker"]))
+        to_kafka = [await exits.enter_async_context(Proxy(node.ports["broker"])) for node in nodes]
         to_postgres = await exits.enter_async_context(Proxy(postgres.port))
         supervisor = await exits.enter_async_context(Supervisor(report))
-        supervisor.start(_behind(kafka, to_kafka, disk.folder, clock))
+        for node, proxy in zip(nodes, to_kafka, strict=True):
+            supervisor.start(_behind(node, proxy, disk.folder, clock))
         supervisor.start(replace(postgres.child(), env=postgres.child().env | clock.env))
         await asyncio.gather(kafka.wait_ready(), postgres.wait_ready())
         stranger_url = await exits.enter_async_context(stranger(postgres))
@@ -116,7 +138,7 @@ async def stage(folder: Path, report: Report, partitions: int) -> AsyncIterator[
 
 def _behind(kafka: Kafka, proxy: Proxy, data: Path, clock: Clock) -> Child:
     """The broker, which sends its clients to the proxy and has a door of its own for itself."""
-    inside = remembered_ports(data, ("inside",))["inside"]
+    inside = remembered_ports(data / kafka.name, ("broker", "controller", "inside"))["inside"]
     broker, controller = kafka.ports["broker"], kafka.ports["controller"]
     settings = {
         "listeners": f"PLAINTEXT://127.0.0.1:{broker},INSIDE://127.0.0.1:{inside},CONTROLLER://127.0.0.1:{controller}",
@@ -125,6 +147,8 @@ def _behind(kafka: Kafka, proxy: Proxy, data: Path, clock: Clock) -> Child:
         "inter.broker.listener.name": "INSIDE",
     }
     child = kafka.child()
+    if kafka.seat.nodes > 1:
+        child = replace(child, stop_signal=signal.SIGKILL)
     overrides = [word for name, value in settings.items() for word in ("--override", f"{name}={value}")]
     return replace(child, argv=[*child.argv, *overrides], env=dict(child.env) | dict(clock.env))
 
@@ -134,8 +158,9 @@ def _through(url: str, proxy: Proxy) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}"))
 
 
-def _up(folder: Path, data: Path, kafka: Proxy, postgres_url: str, clock: Clock, partitions: int) -> Child:
-    servers = ("--kafka", f"127.0.0.1:{kafka.port}", "--postgres", postgres_url)
+def _up(folder: Path, data: Path, kafka: Sequence[Proxy], postgres_url: str, clock: Clock, partitions: int) -> Child:
+    bootstrap = ",".join(f"127.0.0.1:{proxy.port}" for proxy in kafka)
+    servers = ("--kafka", bootstrap, "--brokers", str(len(kafka)), "--postgres", postgres_url)
     return Child(
         name="up",
         argv=[ALLOCATIONS, "up", "--data", data, "--port", "0", "--partitions", str(partitions), *servers],

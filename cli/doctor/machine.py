@@ -1,4 +1,4 @@
-"""`allocations doctor`: what `allocations up` needs on this machine, what is missing, and how to get it."""
+"""What `allocations up` needs on this machine, what is missing, and how to get it."""
 
 import os
 import shutil
@@ -27,26 +27,15 @@ class Finding:
     needed: bool = True
 
 
-@click.command()
-@click.option(
-    "--data",
-    default=".data",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="data folder that `allocations up` will use",
-)
-def doctor(data: Path) -> None:
-    """Look at this machine and say what is missing for `allocations up`, and how to get it.
-
-    Changes nothing and downloads nothing. Exit status 1 when something that is needed is missing.
-    """
+def show(data: Path) -> bool:
+    """Print the findings; returns whether something that is needed is missing."""
     findings = list(_look(data))
     for each in findings:
         mark = "ok     " if not each.remedy else "MISSING" if each.needed else "note   "
         click.echo(f"{mark}  {each.what:22} {each.found}")
         if each.remedy:
             click.echo(f"{'':9}{'':22} → {each.remedy}")
-    sys.exit(any(each.remedy and each.needed for each in findings))
+    return any(each.remedy and each.needed for each in findings)
 
 
 def _look(data: Path) -> Iterator[Finding]:

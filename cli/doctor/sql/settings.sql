@@ -1,0 +1,1 @@
+SELECT name, reset_val FROM pg_settings WHERE name = ANY(%(names)s)

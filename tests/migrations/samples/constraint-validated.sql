@@ -1,0 +1,3 @@
+-- A constraint for what is written from now on, and the check of what is there, without its lock.
+-- transactional: false
+ALTER TABLE allocation VALIDATE CONSTRAINT sample_check;
