@@ -46,7 +46,8 @@ def load_history(store: Store, file: Path) -> None:
 
 def _call(line: dict[str, Any]) -> Row:
     """One line of the history, as `tests.faults.run.history` writes them."""
-    body = line.get("answer") or {}
+    answer = line.get("answer")
+    body = answer if isinstance(answer, dict) else {}  # what a balancer says by itself is no document of ours
     word = body.get("code") or body.get("status")
     headers = line.get("headers") or {}
     _, partition, offset = headers.get("Log-Position", "/None/None").rsplit("/", 2)
