@@ -52,6 +52,8 @@ class Event:
 @click.option("--seed", type=int, help="of the traffic, and of which broker is lost")
 def main(*, minutes: float, period: float, clients: int, seed: int | None) -> None:
     """Exit status 0: nothing was lost, doubled or contradicted, and every partition answered again each time."""
+    if minutes < period:
+        raise click.UsageError(f"nothing happens within {minutes:g} minutes: name a shorter --period")
     chosen = random.randrange(10**9) if seed is None else seed
     print(f"seed {chosen}", flush=True)
     with tempfile.TemporaryDirectory(prefix="allocations-soak-", ignore_cleanup_errors=True) as folder:
