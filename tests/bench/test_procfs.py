@@ -30,6 +30,7 @@ def parent(child: str) -> Iterator[int]:
         process.communicate(b"\n\n")
 
 
+@pytest.mark.slow
 def test_a_child_that_ended_is_counted_with_its_parent() -> None:
     with parent(ENDS) as pid:
         assert LEAST <= cpu_seconds({"tree": [pid]})["tree"] < 2

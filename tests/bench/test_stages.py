@@ -64,6 +64,7 @@ def test_the_probe_knows_the_code_as_it_is() -> None:
             assert callable(functools.reduce(getattr, name.split("."), import_module(module))), name
 
 
+@pytest.mark.slow
 def test_a_process_with_the_probe_notes_its_calls(tmp_path: Path) -> None:
     code = """
 import asyncio

@@ -25,6 +25,7 @@ def check_of(target: str) -> Callable[[bytes], None]:
     return check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_was_found_before(target: str) -> None:
     check = check_of(target)
@@ -40,6 +41,7 @@ def test_what_was_found_before(target: str) -> None:
         assert (path.name, True, True) == (path.name, seconds < INPUT_MAX_SECONDS, peak < INPUT_MAX_BYTES_HELD)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this platform")
 @pytest.mark.parametrize(
     "target", [pytest.param(each, marks=() if each == "record" else pytest.mark.long) for each in TARGETS]

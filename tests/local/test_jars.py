@@ -118,6 +118,7 @@ def test_the_real_lock_is_well_formed() -> None:
     assert {"org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"} <= coordinates
 
 
+@pytest.mark.slow
 def test_a_first_run_downloads_all_and_says_so_and_a_second_run_is_silent(repository: Repository, lock: Path) -> None:
     said: list[str] = []
     folder = ensure_jars(said.append, lock=lock)
@@ -208,6 +209,7 @@ def test_a_thread_that_downloads_can_be_stopped(repository: Repository, lock: Pa
     assert len(outcome) == 1
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_downloads_and_the_other_says_that_it_waits(repository: Repository, lock: Path) -> None:
     repository.gate.clear()
     with start(lock) as first:

@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from local.ports import give_back, reserve_again, reserve_port
 
 ELSEWHERE = "import socket, sys; socket.socket().bind(('127.0.0.1', int(sys.argv[1])))"
@@ -26,6 +28,7 @@ def test_given_a_port_was_reserved_then_its_server_can_listen_and_listen_again()
     assert _is_taken_elsewhere(port)
 
 
+@pytest.mark.slow
 def test_given_many_are_reserved_before_any_server_starts_then_none_is_given_twice() -> None:
     ports = [reserve_port() for _ in range(300)]
     assert len(set(ports)) == len(ports)

@@ -72,6 +72,7 @@ async def test_the_first_restart_is_immediate_and_the_next_ones_wait_twice_as_lo
     )
 
 
+@pytest.mark.slow
 async def test_a_long_life_forgets_earlier_failures(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.supervisor.FORGET_AFTER_SECONDS", 0.0)
     changes: list[Change] = []

@@ -176,6 +176,7 @@ def at(partition: int, *offsets: int) -> list[Record]:
     return [Record(partition, offset, NOON, b"key", b"value", []) for offset in offsets]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_unread", [False, True])
 async def test_given_a_gap_and_a_failure_in_one_batch_then_only_the_failing_partition_halts(
     *, fails_unread: bool
@@ -222,6 +223,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.slow
 async def test_a_halted_partition_is_tried_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """And is said to be halted until it is applied."""
     monkeypatch.setattr(halts, "RETRY_FIRST_SECONDS", 0.2)

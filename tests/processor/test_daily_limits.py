@@ -193,6 +193,7 @@ asks = st.tuples(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(asks, max_size=30))
 def test_whatever_is_asked_then_sums_are_those_of_a_model_and_never_over(
     asked: list[tuple[str, str, int, int, bool]],

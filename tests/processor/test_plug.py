@@ -96,6 +96,7 @@ def test_the_order_of_its_sets_is_always_the_same(plug: Plug) -> None:
     assert first == plug.ask(asks("set"), Facts())
 
 
+@pytest.mark.slow
 def test_given_five_time_outs_in_a_row_then_it_is_not_asked_for_a_while(
     plug: Plug, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_given_five_time_outs_in_a_row_then_it_is_not_asked_for_a_while(
     assert approves(plug)
 
 
+@pytest.mark.slow
 def test_time_outs_between_right_answers_do_not_pause_it(plug: Plug) -> None:
     for _ in range(6):
         assert "timed_out" == plug.ask(asks("loop"), Facts()).reason
@@ -159,6 +161,7 @@ async def test_a_stop_does_not_wait_for_it() -> None:
         await asking
 
 
+@pytest.mark.slow
 def test_a_policy_that_runs_when_its_processor_was_killed_is_ended_by_the_kernel() -> None:
     alone = module._Process(POLICY, 0.1, 512)
     os.write(alone._requests, module._line(asks("loop"), Facts()))

@@ -90,6 +90,7 @@ def said(of: Decided, partitions: list[int]) -> list[str]:
     return differences + [str(each) for each in found]
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.randoms(use_true_random=False), st.sampled_from(Connections), st.permutations(range(PARTITIONS)))
 def test_whatever_comes_first_the_facts_lead_to_the_same(
@@ -98,6 +99,7 @@ def test_whatever_comes_first_the_facts_lead_to_the_same(
     assert [] == said(decided(generator, connections), partitions)
 
 
+@pytest.mark.slow
 def test_the_histories_have_what_they_are_to_prove() -> None:
     journal = [
         row for each in Connections for seed in range(4) for row, _ in decided(random.Random(seed), each).batch.journal

@@ -86,6 +86,7 @@ def test_the_last_row_is_the_one_before_and_there_is_none_before_the_first() -> 
     assert (6, None) == (MARK.last, NOTHING_YET.last)
 
 
+@pytest.mark.slow
 def test_every_truncation_every_flipped_byte_and_what_is_added_is_seen(tmp_path: Path) -> None:
     content = written(tmp_path / "file", ROWS).read_bytes()
     others = [content[:length] for length in range(len(content))]

@@ -58,6 +58,7 @@ def read(content: bytes) -> tuple[Source, list[Captured]]:
     return reader.source, list(reader)
 
 
+@pytest.mark.slow
 @given(st.lists(RECORDS, max_size=20))
 def test_every_byte_comes_back(records: list[Captured]) -> None:
     assert (SOURCE, records) == read(written(records))
@@ -70,6 +71,7 @@ def test_records_over_many_blocks_come_back_and_one_block_is_held_at_a_time() ->
     assert (SOURCE, records) == read(content)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=300)
 def test_a_flipped_bit_is_always_seen(data: st.DataObject) -> None:

@@ -110,6 +110,7 @@ def replayed(first: list[tuple[Command, timedelta]], paces: list[Pace]) -> list[
     return again
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(STEPS, PACES, st.sampled_from(AfterFinal))
 def test_every_outcome_is_the_same_at_any_pace_and_clock(

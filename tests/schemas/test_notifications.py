@@ -18,6 +18,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(OFFSETS, ROWS)
 def test_all_of_it_arrives_and_the_positions_last(next_offsets: dict[int, int], rows: list[dict[str, object]]) -> None:
     payloads = list(encode_notifications(next_offsets, rows))

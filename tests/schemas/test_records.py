@@ -200,6 +200,7 @@ def test_random_bytes_are_parked_and_nothing_else(value: bytes) -> None:
     parked(value)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -135,6 +135,7 @@ def test_given_a_bomb_then_each_of_its_offsets_has_a_record_and_the_first_has_th
         assert all(isinstance(record.value, Undecodable) for record in found if record.offset)
 
 
+@pytest.mark.slow
 def test_given_a_bomb_then_memory_is_not_taken_for_it() -> None:
     """A gibibyte of zeros."""
     packer = zlib.compressobj(wbits=31)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 LOGGING = """
 from service.logs import configure_logs, logger
 from service.settings import ServiceSettings
@@ -22,10 +24,12 @@ def run(log: Path) -> str:
         ).stdout
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_log_ends_nothing() -> None:
     assert "still there\n" == run(Path("/dev/full"))
 
 
+@pytest.mark.slow
 def test_lines_arrive(tmp_path: Path) -> None:
     assert "still there\n" == run(tmp_path / "log")
     assert 1000 == len((tmp_path / "log").read_text().splitlines())

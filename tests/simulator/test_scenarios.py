@@ -46,12 +46,14 @@ def test_given_the_same_seed_then_the_very_same_orders_come_with_the_same_ids(sc
     assert accounts(scenario) == accounts(again)
 
 
+@pytest.mark.slow
 @given(SCENARIOS, st.integers(1, 120))
 def test_given_fewer_orders_then_they_are_the_first_of_the_same_ones(scenario: Scenario, fewer: int) -> None:
     some = scenario.changed(orders=min(fewer, scenario.orders))
     assert list(islice(client_orders(scenario), some.orders)) == list(client_orders(some))
 
 
+@pytest.mark.slow
 @given(SCENARIOS)
 def test_given_another_seed_then_no_id_is_the_same(scenario: Scenario) -> None:
     other = scenario.changed(seed=scenario.seed + 1)
@@ -60,6 +62,7 @@ def test_given_another_seed_then_no_id_is_the_same(scenario: Scenario) -> None:
     assert scenario.orders == len(ids)
 
 
+@pytest.mark.slow
 @given(SCENARIOS)
 def test_an_order_is_read_back_from_the_ledger_as_it_was(scenario: Scenario) -> None:
     for order in client_orders(scenario):

@@ -143,6 +143,7 @@ def test_a_file_of_tokens(tmp_path: Path) -> None:
         load_tokens(tmp_path / "missing")
 
 
+@pytest.mark.slow
 async def test_an_address_that_is_taken_is_a_sentence(desk: Desk, tmp_path: Path) -> None:
     runner = await _start(tmp_path / "other", desk.url.rpartition(":")[2])
     _, errors = await runner.communicate()
@@ -150,6 +151,7 @@ async def test_an_address_that_is_taken_is_a_sentence(desk: Desk, tmp_path: Path
     assert b"can not listen on 127.0.0.1" in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 async def test_it_says_when_it_is_ready_and_stops_when_asked(tmp_path: Path, stop: signal.Signals) -> None:
     runner = await _start(tmp_path / "ledger", "0")

@@ -204,6 +204,7 @@ async def test_what_is_reserved_can_be_cleared_before_a_settlement_moves_anythin
     assert [frozenset({connection, other})] == seen
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 async def test_no_balance_falls_below_0_and_money_moves_as_asked(desk: Desk, data: st.DataObject) -> None:

@@ -38,6 +38,7 @@ def test_the_length_is_bitcoins(length: int, prefix: str) -> None:
     assert prefix == signatures._varint(length).hex()
 
 
+@pytest.mark.slow
 @given(SECRETS, TEXTS)
 def test_what_is_signed_is_accepted(secret: int, message: str) -> None:
     key = derive_private_key(secret, SECP256K1())

@@ -133,10 +133,12 @@ async def differences(fault: str, folder: Path) -> list[str]:
     return report.differences
 
 
+@pytest.mark.slow
 async def test_a_right_partner_has_no_difference(tmp_path: Path) -> None:
     assert [] == await differences("", tmp_path)
 
 
+@pytest.mark.slow
 async def test_given_a_rate_then_orders_are_not_begun_before_their_time(tmp_path: Path) -> None:
     private, _ = development_key(tmp_path)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -147,6 +149,7 @@ async def test_given_a_rate_then_orders_are_not_begun_before_their_time(tmp_path
     assert report.seconds >= 19 / 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

@@ -102,6 +102,7 @@ def _has_ipv6() -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _has_ipv6(), reason="needs the address ::1")
 async def test_ipv6(settings: dict[str, str]) -> None:
     process = await start("ingress", **settings | {"INGRESS_METRICS_HOST": "::1", "INGRESS_HOST": "::1"})

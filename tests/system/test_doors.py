@@ -4,6 +4,7 @@ import hashlib
 import json
 import ssl
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,9 +20,17 @@ from cryptography.x509.oid import NameOID
 from bitgo.client import SIGNATURE, reserve_body, sign
 from schemas.words import Kind
 from tests.support.raw import line_to
-from tests.support.system import ENTERPRISE, System
+from tests.support.servers import Servers
+from tests.support.system import ENTERPRISE, System, shared_system
 
 PARTNERS = f"/api/network/v1/enterprises/{ENTERPRISE}/partners/allocations"
+
+
+@pytest.fixture(scope="module")
+async def system(servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    async with shared_system(servers, template, tmp_path_factory.mktemp("doors")) as started:
+        await started.processor()
+        yield started
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -49,9 +58,8 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 async def test_tls(system: System) -> None:
     chain, secret = certificate(system.folder)
-    await system.processor()
-    bitgo = await system.ingress(tls_certificate_file=str(chain), tls_key_file=str(secret), receive_seconds="1")
-    url = system.urls["ingress-0"].replace("http:", "https:")
+    bitgo = await system.ingress("tls", tls_certificate_file=str(chain), tls_key_file=str(secret), receive_seconds="1")
+    url = system.urls["tls"].replace("http:", "https:")
     trust = ssl.create_default_context(cafile=str(chain))
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{url}{PARTNERS}", headers=bitgo.headers(), ssl=trust) as response:
@@ -73,8 +81,7 @@ async def test_an_operator_needs_the_permission_to_read(system: System) -> None:
     ]
     file = system.folder / "tokens.json"
     file.write_text(json.dumps(tokens))
-    await system.processor()
-    async with await system.ingress(operator_tokens_file=str(file)) as bitgo:
+    async with await system.ingress("permissions", operator_tokens_file=str(file)) as bitgo:
         for name, status in (("reads", 200), ("writes", 403), ("nothing", 403), ("nobody", 401)):
             reply = await bitgo.call("GET", PARTNERS, {"Authorization": f"Bearer {name}"})
             assert status == reply.status
@@ -90,8 +97,7 @@ async def test_keys_are_rotated_by_naming_two(system: System) -> None:
         file = system.folder / f"{name}.pem"
         file.write_bytes(keys[name].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         files.append(str(file))
-    await system.processor()
-    async with await system.ingress(bitgo_public_key_files=",".join(files)) as bitgo:
+    async with await system.ingress("two-keys", bitgo_public_key_files=",".join(files)) as bitgo:
         for name, key in keys.items():
             assert (await bitgo.call("GET", PARTNERS, {SIGNATURE: sign(key)})).status == 200
             for kid, status in ((name, 200), ("unknown", 200), ("new" if name == "old" else "old", 401)):
@@ -102,8 +108,7 @@ async def test_keys_are_rotated_by_naming_two(system: System) -> None:
 
 
 async def test_a_partner_may_do_without_jti_and_allow_longer_lives(system: System) -> None:
-    await system.processor()
-    async with await system.ingress(require_jti="false", max_token_age_seconds="600") as bitgo:
+    async with await system.ingress("without-jti", require_jti="false", max_token_age_seconds="600") as bitgo:
         claims = {"exp": int(datetime.now(UTC).timestamp()) + 590}
         token = {SIGNATURE: jwt.encode(claims, bitgo.key, "RS256")}
         assert [200, 200] == [(await bitgo.call("GET", PARTNERS, token)).status for _ in range(2)]
@@ -112,8 +117,7 @@ async def test_a_partner_may_do_without_jti_and_allow_longer_lives(system: Syste
 
 
 async def test_the_base_path_is_a_setting(system: System) -> None:
-    await system.processor()
-    async with await system.ingress(base_path="/partner/bitgo") as bitgo:
+    async with await system.ingress("elsewhere", base_path="/partner/bitgo") as bitgo:
         assert (await bitgo.call("GET", f"/partner/bitgo/allocation/{uuid.uuid4()}")).body["code"] == "not_found"
         accepted = await bitgo.call(
             "PUT", f"/partner/bitgo/allocation/{uuid.uuid4()}/clear", bitgo.headers() | {"Prefer": "respond-async"}
@@ -124,22 +128,22 @@ async def test_the_base_path_is_a_setting(system: System) -> None:
 
 
 async def test_a_trace_goes_from_the_request_to_the_journal(system: System) -> None:
-    await system.processor()
     trace = f"00-{uuid.uuid4().hex}-{'b' * 16}-01"
-    async with await system.ingress() as bitgo:
+    found = []
+    async with await system.ingress("tracing") as bitgo:
         for sent in (trace, "junk"):
-            await bitgo.call(
-                "PUT", f"/bitgo/v1/allocation/{uuid.uuid4()}/clear", bitgo.headers() | {"traceparent": sent}
-            )
-    found = [row["traceparent"] for row in system.rows("SELECT traceparent FROM journal ORDER BY recorded_at")]
+            own = str(uuid.uuid4())
+            await bitgo.call("PUT", f"/bitgo/v1/allocation/{own}/clear", bitgo.headers() | {"traceparent": sent})
+            [row] = system.rows("SELECT traceparent FROM journal WHERE subject_id = %s", own)
+            found.append(row["traceparent"])
     assert trace == found[0]
     assert found[1].startswith("00-")
     assert found[1] != trace
 
 
 async def test_metrics_count_what_happened(system: System) -> None:
-    await system.processor()
-    async with await system.ingress() as bitgo:
+    async with await system.ingress("counting") as bitgo:
+        before = await system.metrics("processor-0")
         await bitgo.call("GET", PARTNERS, {})
         await bitgo.call("GET", PARTNERS)
         await bitgo.call("PUT", f"/bitgo/v1/allocation/{uuid.uuid4()}/clear")
@@ -149,15 +153,16 @@ async def test_metrics_count_what_happened(system: System) -> None:
             early = reserve_body(Kind.DEALLOCATION, quantity, connectionId=waiting["connectionId"])
             await bitgo.reserve(Kind.DEALLOCATION, early)
             await bitgo.clear(Kind.DEALLOCATION, early["deallocationId"])
-        ingress, processor = await system.metrics("ingress-0"), await system.metrics("processor-0")
+        ingress, processor = await system.metrics("counting"), await system.metrics("processor-0")
     route = f'route="{PARTNERS.replace(ENTERPRISE, "{enterpriseId}")}"'
     assert ingress[f'ingress_requests_total{{code="",method="GET",{route},status="200"}}'] == 1
     assert ingress['ingress_unauthorized_total{reason="missing"}'] == 1
     assert ingress["allocations_ready"] == 1
-    assert (
-        processor['processor_commands_total{kind="allocation",outcome="refused",reason="not_found",verb="clear"}'] == 1
-    )
     rejections = 'processor_rejections_total{{cause="{}",kind="deallocation",reason="insufficient_balance"}}'
-    assert processor[rejections.format("uncleared_allocation")] == 1
-    assert processor[rejections.format("")] == 1
-    assert processor["processor_clears_of_rejected_total"] == 2
+    for name, count in {
+        'processor_commands_total{kind="allocation",outcome="refused",reason="not_found",verb="clear"}': 1,
+        rejections.format("uncleared_allocation"): 1,
+        rejections.format(""): 1,
+        "processor_clears_of_rejected_total": 2,
+    }.items():
+        assert (name, count) == (name, processor[name] - before.get(name, 0))
