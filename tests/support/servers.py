@@ -10,7 +10,8 @@ import signal
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,10 +153,20 @@ def template(servers: Servers) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def drop(servers: Servers) -> Iterator[Callable[[str], None]]:
+    """Drops a database beside the tests that follow, because that waits for a checkpoint."""
+    drops: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as thread:
+        yield lambda name: drops.append(thread.submit(servers.drop, name))
+    for each in drops:
+        each.result()
+
+
 @pytest.fixture
-def database_url(servers: Servers, template: str) -> Iterator[str]:
+def database_url(servers: Servers, template: str, drop: Callable[[str], None]) -> Iterator[str]:
     """A migrated database of the test's own."""
     name = f"test_{uuid.uuid4().hex}"
     servers.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield servers.database_url(name)
-    servers.drop(name)
+    drop(name)
