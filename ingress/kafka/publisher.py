@@ -65,6 +65,8 @@ class Publisher:
         The partitions that others lead go on.
         """
         stuck = [each for each, waiting in self._unacknowledged.items() if _is_old(waiting)]
+        if not stuck:
+            return False
         return partition in stuck or self._leader(partition) in map(self._leader, stuck)
 
     def _leader(self, partition: int) -> int | None:
