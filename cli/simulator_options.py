@@ -45,6 +45,11 @@ def partner_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--enterprise-id", default="enterprise", show_default=True, help="the partner's, for its reads"
             ),
             click.option("--base-path", default="/bitgo/v1", show_default=True, help="before /allocations"),
+            click.option(
+                "--operator-token",
+                type=FILE,
+                help="file with an operator's token that may write, where this product has connections registered",
+            ),
             ledger_option,
         ]
     ):
@@ -57,7 +62,16 @@ def partner_of(given: dict[str, Any]) -> Partner:
         keys = [load_private_key(file.read_bytes()) for file in given["keys"]]
     except (OSError, ValueError, TypeError) as error:
         raise click.UsageError(f"--key: no private RSA key in PEM form: {error}") from error
-    return Partner(given["url"], keys, given["enterprise_id"], given["base_path"])
+    return Partner(
+        given["url"], keys, given["enterprise_id"], given["base_path"], _operator_token(given.get("operator_token"))
+    )
+
+
+def _operator_token(file: Path | None) -> str | None:
+    try:
+        return file.read_text().strip() if file else None
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"--operator-token: {error}") from error
 
 
 def open_ledger(file: Path) -> Ledger:

@@ -30,12 +30,16 @@ NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Partner:
-    """Where the partner is, and how it is called. The first key signs; others have their turn when keys rotate."""
+    """Where the partner is, and how it is called. The first key signs; others have their turn when keys rotate.
+
+    `operator_token`: of an operator of this product, who may issue connection tokens.
+    """
 
     url: str
     keys: Sequence[RSAPrivateKey] = field(repr=False)
     enterprise_id: str = "enterprise"
     base_path: str = "/bitgo/v1"
+    operator_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ async def run(
     book, started = OrderBook(ledger, scenario.run), time.monotonic()
     async with BitGo(partner.url, partner.keys[0], partner.base_path, scenario.timeout_seconds) as bitgo:
         await reach(bitgo)
-        orders = await connected(list(client_orders(scenario)), scenario, ledger, bitgo)
+        orders = await connected(list(client_orders(scenario)), scenario, ledger, bitgo, partner.operator_token)
         wire = Wire(bitgo, partner.keys, tally, scenario.rotate_every)
         ready(wire)
         await _work(_Run(scenario, book, wire, orders_per_second), orders)

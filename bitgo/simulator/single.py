@@ -8,6 +8,7 @@ from typing import Final
 
 from bitgo.client import BitGo
 from bitgo.simulator.client_orders import Account, ClientOrder, new_id, order_from
+from bitgo.simulator.connecting import connected_account
 from bitgo.simulator.conversation import Conversation
 from bitgo.simulator.editions import Edition
 from bitgo.simulator.ledger import Ledger
@@ -43,11 +44,14 @@ async def placed(
     book, dice = OrderBook(ledger, RUN), random.Random(secrets.token_bytes(16))  # noqa: S311 - ids
     async with BitGo(partner.url, partner.keys[0], partner.base_path) as bitgo:
         await reach(bitgo)
+        owner = account_of(account)
+        if partner.operator_token is not None:
+            owner = await connected_account(owner, ledger, bitgo, partner.operator_token)
         order = ClientOrder(
             number=book.next_number(),
             kind=kind,
             allocation_id=new_id(dice),
-            account=account_of(account),
+            account=owner,
             currency=currency,
             quantity=quantity,
             edition=edition,

@@ -17,6 +17,8 @@ from bitgo.simulator.scenario import built_in
 from local.credentials import development_key
 from tests.simulator.conftest import Product
 from tests.support.cli import finish, run, start
+from tests.support.servers import Servers
+from tests.support.system import shared_system
 
 
 @pytest.fixture
@@ -173,3 +175,29 @@ async def test_the_live_table_shows_orders_answers_and_faults(product: Product, 
 async def test_the_list_names_every_scenario_with_its_sentence() -> None:
     ran = await run("simulator", "list")
     assert built_in() == [line.split()[0] for line in ran.out.splitlines()]
+
+
+async def test_given_an_operator_s_token_then_connections_are_registered_first(
+    servers: Servers, template: str, tmp_path: Path
+) -> None:
+    async with shared_system(servers, template, tmp_path) as system:
+        await system.processor(connections="registered", wait=False)
+        await system.ingress(wait=False)
+        for name in system.health:
+            await system.ready(name)
+        product = Product(system, system.urls["ingress-0"], (development_key(tmp_path)[0],) * 2)
+        options = [*product.options(tmp_path / "ledger.sqlite"), "--operator-token", tmp_path / "operator-token"]
+        for _ in range(2):
+            ran = await run("simulator", "run", "lost-answers", "--orders", 20, *options)
+            assert (0, True) == (ran.status, "20 orders" in ran.out), ran
+        (tmp_path / "ledger.sqlite").unlink()
+        ran = await run("simulator", "run", "lost-answers", "--orders", 20, "--seed", 9, *options)
+        assert 0 == ran.status, ran
+        ordered = await run("simulator", "order", "allocation", 5, "BTC", *options)
+        assert (0, True) == (ordered.status, "is cleared" in ordered.out), ordered
+        stranger = await run("simulator", "order", "allocation", 5, "BTC", "--account", "new", *options[:-2])
+        assert "is rejected: unknown_connection" in stranger.out, stranger
+        reader = tmp_path / "nobody"
+        reader.write_text("not a token")
+        refused = await run("simulator", "order", "allocation", 5, "BTC", "--account", "new", *options[:-1], reader)
+        assert (2, True) == (refused.status, "may that operator write" in refused.err), refused
