@@ -10,7 +10,8 @@ from bitgo.simulator.entries import Connection, LedgerStatus, now_milliseconds
 from bitgo.simulator.ledger import Ledger, LedgerError
 from schemas.words import Verb
 
-PARTNER_ID = "partner"
+PARTNER_ID = "5d2c6f0e-8d0b-4a4e-9a53-0b6a4f1f9c10"
+"""BitGo's id of the platform, unless `serve --partner-id` names another."""
 
 Step = Literal["reserve", "clear", "release", "done"]
 

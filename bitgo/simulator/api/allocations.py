@@ -30,7 +30,7 @@ class AllocationsQuery(Query):
 
 async def list_allocations(request: web.Request) -> web.Response:
     query = read_query(request, AllocationsQuery)
-    parameters = query.parameters()
+    parameters = query.parameters() | {"partner_id": request.app[PARTNER].partner_id}
     if query.statuses is not None:
         parameters["statuses"] = strict_list([each for name in query.statuses for each in LEDGER_STATUSES[name]])
     statement = _LIST.replace("-- order", _order(query.sort_field, query.sort_direction))

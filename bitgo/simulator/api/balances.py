@@ -14,7 +14,7 @@ async def get_balances(request: web.Request) -> web.Response:
     network: dict[str, dict[str, Any]] = {
         each.connection_id: {
             "clientId": each.client_id,
-            "partnerId": each.partner_id,
+            "partnerId": partner.partner_id,
             "partnersConnectionId": each.partners_connection_id,
             "balances": {},
         }

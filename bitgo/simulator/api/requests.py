@@ -88,7 +88,7 @@ def no_query(request: web.Request) -> None:
 
 async def read_json(request: web.Request) -> tuple[bytes, dict[str, Any]]:
     """The body as it came, and as a JSON object whose numbers are literals."""
-    if not _JSON.fullmatch(request.content_type.lower()):
+    if not _JSON.fullmatch(request.headers.get("Content-Type", "").partition(";")[0].strip().lower()):
         raise bad_request("the content type must be application/json")
     try:
         async with asyncio.timeout(RECEIVE_SECONDS):

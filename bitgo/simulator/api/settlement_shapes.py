@@ -75,7 +75,8 @@ def transfer_shapes(ledger: Ledger, partner: Partner, **parameters: Any) -> list
 
 
 def dispute_shapes(ledger: Ledger, partner: Partner, **parameters: Any) -> list[dict[str, Any]]:
-    rows = ledger.database.execute(SQL["list_disputes"], _NO_DISPUTES | parameters).fetchall()
+    values = _NO_DISPUTES | parameters | {"partner_id": partner.partner_id}
+    rows = ledger.database.execute(SQL["list_disputes"], values).fetchall()
     return [dispute_shape(ledger, partner, Dispute(**dict(row))) for row in rows]
 
 

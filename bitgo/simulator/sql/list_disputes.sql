@@ -11,7 +11,7 @@ WHERE (:settlement_ids IS NULL OR disputes.settlement_id IN (SELECT value FROM j
       OR settling.external_id IN (SELECT value FROM json_each(:settled_in_settlement_external_ids)))
   AND (:connection_ids IS NULL OR connection_id IN (SELECT value FROM json_each(:connection_ids)))
   AND (:client_ids IS NULL OR client_id IN (SELECT value FROM json_each(:client_ids)))
-  AND (:partner_ids IS NULL OR partner_id IN (SELECT value FROM json_each(:partner_ids)))
+  AND (:partner_ids IS NULL OR :partner_id IN (SELECT value FROM json_each(:partner_ids)))
   AND (:dispute_ids IS NULL OR dispute_id IN (SELECT value FROM json_each(:dispute_ids)))
   AND (:dispute_closure_ids IS NULL OR closure_id IN (SELECT value FROM json_each(:dispute_closure_ids)))
   AND (:closed IS NULL OR (closure_id IS NOT NULL) = :closed)
