@@ -70,6 +70,9 @@ def with_servers(
     except OperatorError as error:
         click.echo(str(error), err=True)
         status = EXIT_OPERATOR
+    except psycopg.errors.InsufficientPrivilege as error:
+        click.echo(f"{str(error).strip()}: another role may (docs/operations.md, roles in Postgres)", err=True)
+        status = EXIT_OPERATOR
     except (KafkaError, UnavailableError, OSError, psycopg.OperationalError) as error:
         click.echo(f"no answer: {str(error).strip() or type(error).__name__}", err=True)
         status = EXIT_OPERATOR

@@ -110,7 +110,10 @@ def _check_enterprise(request: web.Request) -> None:
 def query_of(request: web.Request) -> ListQuery:
     values: dict[str, str] = {}
     for name in request.query:
-        values[name] = ",".join(request.query.getall(name)) if name.endswith("s") else request.query[name]
+        given = request.query.getall(name)
+        if len(given) > 1 and not name.endswith("s"):
+            raise bad_request([(name, "must be given once")])
+        values[name] = ",".join(given)
     try:
         return ListQuery.model_validate(values)
     except ValidationError as error:

@@ -41,7 +41,9 @@ class IngressSettings(ServiceSettings):
     max_token_age_seconds: float = Field(60.0, gt=0, le=86_400, description="how far ahead a token's exp may be")
     require_jti: bool = Field(default=True, description="refuse tokens without jti, which are not single-use")
     operator_tokens_file: Path | None = Field(
-        None, description='JSON list of {"name", "sha256", "permissions"}: who may read with a bearer token'
+        None,
+        description='JSON list of {"name", "sha256", "permissions"}: who may read, or write under /platform/v1, with a '
+        "bearer token",
     )
     connection_token_key_files: Annotated[tuple[Path, ...], NoDecode] = Field(
         (),

@@ -202,5 +202,4 @@ def _key_schema(document: Mapping[str, Any]) -> str:
         named = named or nested.get("schema")
     if named is not None and named != KEY_SCHEMA:
         return "another" if not isinstance(named, str) or len(named) > TEXT_MAX_CHARACTERS else repr(named)
-    is_other = document.get("connectionToken") is None and any(name in document for name in _OTHER_SCHEMAS_FIELDS)
-    return "another" if is_other else KEY_SCHEMA
+    return "another" if any(document.get(name) is not None for name in _OTHER_SCHEMAS_FIELDS) else KEY_SCHEMA

@@ -3,7 +3,7 @@ written there when the process ends: one JSON line for each, with the request th
 and the places in the log that it was about.
 
 Times are of the machine's monotonic clock, which all processes share. A name that is gone stops the process: figures
-with a hole would mislead (tests/bench/test_probe.py finds it earlier).
+with a hole would mislead (tests/bench/test_stages.py finds it earlier).
 """
 
 import atexit

@@ -79,11 +79,16 @@ def _too_large(request: web.Request) -> ProblemError:
 
 async def read_json(request: web.Request, deadline: float) -> bytes:
     """The body, if it says that it is JSON. Raises ProblemError: 413, 415, 408."""
-    if not _JSON.fullmatch(request.content_type.lower()):
+    if not _JSON.fullmatch(media_type(request.headers.get("Content-Type", ""))):
         raise ProblemError(415, "not_json", "the content type must be application/json")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise ProblemError(415, "compressed", "the body must not be compressed")
     return await read_body(request, deadline)
+
+
+def media_type(content_type: str) -> str:
+    """Without its parameters, which may be anything: aiohttp's own parser fails on some."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 async def read_model(request: web.Request, model: type[M], deadline: float) -> M:

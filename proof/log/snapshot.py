@@ -117,7 +117,9 @@ class Snapshot:
         return {partition: (event, letter) async for partition, event, letter in cursor}
 
     async def count_states(self) -> int:
-        """How many rows there are of what is not history: allocations, accounts, connections, adjustments."""
+        """How many rows there are of what is not history: allocations, accounts, connections, the platform's accounts,
+        adjustments, sums of days.
+        """
         row = await (await self._connection.execute(_SQL["count_states"])).fetchone()
         return int(row[0]) if row else 0
 

@@ -148,6 +148,8 @@ def test_given_a_filter_several_times_then_its_values_add_up() -> None:
         ("pageNumber=99999999999999999999", "pageNumber"),
         ("pageNumber=1.5", "pageNumber"),
         ("allocationIds[]=1", "allocationIds[]"),
+        ("pageNumber=0&pageNumber=1", "pageNumber"),
+        ("sortField=id&sortField=quantity", "sortField"),
         ("clientIDs=1", "clientIDs"),
         (f"partnerIds={'a,' * FILTER_MAX_VALUES}a", "partnerIds"),
     ],

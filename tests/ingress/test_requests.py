@@ -94,7 +94,11 @@ async def test_given_a_body_that_breaks_off_then_it_is_incomplete(error: Excepti
 
 
 @pytest.mark.parametrize(
-    "given", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.bitgo+json"]
+    "given",
+    [
+        *("application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.bitgo+json"),
+        *("application/json; charset*", "application/json;a*;", "application/json ;", 'application/json; a="'),
+    ],
 )
 async def test_given_a_type_of_json_then_it_is_read(given: str) -> None:
     made = request(json.dumps(BODY).encode(), {"Content-Type": given})
@@ -102,7 +106,11 @@ async def test_given_a_type_of_json_then_it_is_read(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/+json"]
+    "given",
+    [
+        *("", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/+json"),
+        *("text/plain; a*", ";", "application/json, application/json", "application"),
+    ],
 )
 async def test_given_another_type_then_it_is_not_json(given: str) -> None:
     problem = await refused(request(json.dumps(BODY).encode(), {"Content-Type": given}))

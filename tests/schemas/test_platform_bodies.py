@@ -80,6 +80,7 @@ def test_given_an_activation_then_it_is_read(name: str, token: str) -> None:
         ({"schema": "apiKeyAndSecret"}, ""),
         ({"connectionKey": {"schema": "tokenAndSignature"}}, ""),
         ({"connectionToken": None, "apiKey": "key", "apiSecret": "secret"}, ""),
+        ({"signature": "of the token"}, ""),
     ],
 )
 def test_given_a_wrong_activation_then_its_field_is_named(change: dict[str, Any], field: str) -> None:

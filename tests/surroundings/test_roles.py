@@ -214,3 +214,11 @@ async def test_given_another_role_than_the_owner_then_migrate_says_so(roles: Rol
     assert "permission denied" in ran.err
     assert PASSWORD not in ran.err
     assert "allocations" == conninfo_to_dict(roles.server.url)["user"]
+
+
+@pytest.mark.parametrize(("role", "status"), [("processor", 78), ("ingress", 0)])
+async def test_given_a_role_then_the_command_for_tokens_works_or_says_what_is_missing(
+    roles: Roles, role: str, status: int
+) -> None:
+    ran = await run(*("connection-token", "--account", "account-7", "--client", "user", "--postgres", roles.url(role)))
+    assert (status, status != 0) == (ran.status, "permission denied for table connection_token" in ran.err), ran
