@@ -37,22 +37,22 @@ class Committed:
         return dict(self._next)
 
     def note(self, batch: Batch) -> None:
-        """Remember the rows of a batch, whose commit was confirmed."""
-        hashes, following = self._hashes, self._next
-        for row, digest in batch.journal:
-            partition, offset = row.partition, row.offset
-            if following.get(partition) != offset:
-                self._fall_back(partition, offset)
-            hashes[partition].append(digest)
-            following[partition] = offset + 1
+        """Remember the rows of a batch, whose commit was confirmed.
 
-    def _fall_back(self, partition: int, offset: int) -> None:
-        """Forget what is remembered from an offset on, and everything if that leaves a gap before it."""
-        known, end = self._hashes.setdefault(partition, deque(maxlen=ROWS_KEPT)), self._next.get(partition, -1)
-        if offset > end:
-            known.clear()
-        for _ in range(min(end - offset, len(known))):
-            known.pop()
+        One that was lost and is decided again came out as before, or `check` had raised: those after it, which are not
+        written again yet, are still to be kept to.
+        """
+        for row, digest in batch.journal:
+            known, end = (
+                self._hashes.setdefault(row.partition, deque(maxlen=ROWS_KEPT)),
+                self._next.get(row.partition, 0),
+            )
+            if row.offset < end:
+                continue
+            if row.offset > end:
+                known.clear()
+            known.append(digest)
+            self._next[row.partition] = row.offset + 1
 
     def check(self, batch: Batch) -> None:
         """Raises ContradictionError if a row of the batch is not the one that was committed at its offset."""

@@ -113,8 +113,9 @@ class Watchdog:
         for partition, next_offset in watermarks.items():
             if next_offset >= written.get(partition, 0):
                 self._fallen.pop(partition, None)
-            elif self._fallen.get(partition) != next_offset:
-                self._fallen[partition] = next_offset
+                continue
+            before, self._fallen[partition] = self._fallen.get(partition), next_offset
+            if before is None or next_offset < before:
                 _log.error("commits_lost", partition=partition, next_offset=next_offset, written=written[partition])
                 self._batcher.read_again(partition)
 

@@ -102,3 +102,20 @@ async def test_given_rows_that_others_have_written_in_between_then_only_what_fol
     await mine(records[1:])
     assert {1: 3} == mine.written.next_offsets()
     assert {1: 2} == theirs.written.next_offsets()
+
+
+async def test_given_a_contradiction_behind_a_row_that_came_out_as_before_then_it_is_not_written_either(
+    mine: Applier, connection: Connection, log: Log
+) -> None:
+    """What is decided again comes in other batches than before, or record by record."""
+    funds = await funded(mine, log)
+    neutral, first, second = log.append(on(1)), withdrawal(log, 2), withdrawal(log, 1)
+    for record in (neutral, first, second):
+        await mine([record])
+    await lose_everything(connection)
+    await again(mine, funds)
+    await mine([neutral])
+    with pytest.raises(ContradictionError, match="offset 1 of partition 1"):
+        await mine([second])
+    assert RESERVED == outcomes(await mine([first]))
+    assert REJECTED == outcomes(await mine([second]))
