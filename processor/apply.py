@@ -20,6 +20,8 @@ from service.logs import logger
 
 PLUGGED_SECONDS: Final = 1.0
 """A platform's own policy may take its time for each reserve: what was decided within this time is committed first."""
+OUTDATED_MAX: Final = 20
+"""How often in a row others may have written what a batch rests on. One record alone is tried without end."""
 
 _log = logger("processor")
 
@@ -68,11 +70,12 @@ class Applier:
 
         `following` is decided during the commit, for a next call with exactly these records.
 
-        Raises GapError, ForeignRecordError, ContradictionError, NewerSchemaError, ArithmeticError; UnavailableError and
-        psycopg.Error, after which it is unknown whether the batch was committed, until it is applied again.
+        Raises GapError, ForeignRecordError, ContradictionError, NewerSchemaError, ArithmeticError; OutdatedError for a
+        batch that is refused again and again, and may pass record by record; UnavailableError and psycopg.Error, after
+        which it is unknown whether the batch was committed, until it is applied again.
         """
         started = time.perf_counter()
-        reads = [read(record, self._partitions) for record in records]
+        reads, refused = [read(record, self._partitions) for record in records], 0
         while True:
             batch = self._take_ahead(records) or await self._decide(reads)
             try:
@@ -80,11 +83,14 @@ class Applier:
             except OutdatedError as error:
                 metrics.OUTDATED.inc()
                 _log.info("batch_outdated", error=str(error), records=len(records))
+                refused += 1
+                if refused >= OUTDATED_MAX and len(reads) > 1:
+                    raise
             else:
                 self.written.note(batch)
                 metrics.observe(batch, time.perf_counter() - started)
                 self._committed(batch)
-                reads = _left(reads, batch)
+                reads, refused = _left(reads, batch), 0
                 if not reads:
                     return batch
 

@@ -55,7 +55,7 @@ def _platform_changes(batch: Batch) -> dict[str, list[Any]]:
         ],
         "changed_connections": [
             connection_row(each) | {"version_before": loaded.connections[key].version}
-            for key, each in batch.connections.items()
+            for key, each in sorted(batch.connections.items(), key=_active_last)
             if key in loaded.connections and each is not loaded.connections[key]
         ],
         "new_platform_accounts": [
@@ -69,6 +69,11 @@ def _platform_changes(batch: Batch) -> dict[str, list[Any]]:
         "read_connections": _read_connections(batch),
         "absent_adjustments": _absent_ids(batch, {Subject.ADJUSTMENT}),
     }
+
+
+def _active_last(item: tuple[str, Connection]) -> bool:
+    """An account that changes its connection is free before it is connected anew."""
+    return item[1].status == "active"
 
 
 def _usage_changes(batch: Batch) -> dict[str, list[Any]]:

@@ -23,11 +23,13 @@ from tests.support.batches import (
     decided,
     everything,
     finish,
+    on,
     opened,
     reserve,
     rows,
 )
 from tests.support.commands import NOON
+from tests.support.platform import activate, deactivate, issued, reactivate
 
 
 async def test_a_batch_is_one_transaction_with_its_position(mine: Applier, log: Log, database_url: str) -> None:
@@ -295,3 +297,39 @@ async def test_an_applier_gets_over_a_lost_connection(mine: Applier, connection:
     with pytest.raises(psycopg.OperationalError):
         await mine([second])
     assert 1 == len((await mine([second])).journal)
+
+
+async def test_given_an_account_that_changes_its_connection_in_one_batch_then_both_are_applied(
+    mine: Applier, log: Log, database_url: str
+) -> None:
+    """Whichever id is the smaller: an account has one active connection at any moment (section 6)."""
+    for account in (f"account-{n}" for n in range(6)):
+        first, second = str(uuid.uuid4()), str(uuid.uuid4())
+        for command in (
+            *(activate(first, f"{account} 1", issued(account)), deactivate(first)),
+            *(activate(second, f"{account} 2", issued(account)), deactivate(second), reactivate(first)),
+        ):
+            await mine([log.append(command)])
+        batch = await mine([log.append(deactivate(first)), log.append(reactivate(second))])
+        assert ["applied", "applied"] == [row.outcome for row, _ in batch.journal]
+    found = rows(database_url, "SELECT status, count(*) FROM connection GROUP BY 1")
+    assert {"active": 6, "inactive": 6} == {row["status"]: row["count"] for row in found}
+
+
+async def test_given_a_batch_that_never_passes_then_it_is_given_back_and_record_by_record_it_does(
+    mine: Applier, connection: Connection, log: Log
+) -> None:
+    """So that no batch is decided again without end."""
+    await connection.execute(
+        "CREATE FUNCTION one_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "PERFORM require_rows((SELECT count(*) FROM new), 1); RETURN NULL; END $$"
+    )
+    await connection.execute(
+        "CREATE TRIGGER one_only AFTER INSERT ON journal REFERENCING NEW TABLE AS new "
+        "FOR EACH STATEMENT EXECUTE FUNCTION one_only()"
+    )
+    records = [log.append(on(1)) for _ in range(2)]
+    with pytest.raises(OutdatedError):
+        await mine(records)
+    for record in records:
+        assert 1 == len((await mine([record])).journal)
