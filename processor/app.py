@@ -170,5 +170,9 @@ class _Processor:
         return positions
 
     async def _rewind(self, partition: int) -> None:
-        positions = await self._positions({partition})
-        await self._app.seek(partition, positions[partition])
+        """Nothing for a partition that is another processor's by now."""
+        positions = await self._positions({partition}) if partition in self._app.assigned() else {}
+        if positions and partition in self._app.assigned():
+            await self._app.seek(partition, positions[partition])
+        else:
+            self._batcher.forget({partition})

@@ -101,7 +101,8 @@ class Batcher:
             self._room.clear()
 
     def read_again(self, partition: int) -> None:
-        """Go back to the partition's watermark, after the current batch."""
+        """Go back to the partition's watermark, after the current batch; a gap is closed once more then."""
+        self._rewound.pop(partition, None)
         self._due.add(partition)
         self._wake.set()
 
@@ -226,8 +227,8 @@ class Batcher:
 
     async def _read_again(self, partition: int) -> None:
         """The partition's next record will be the one at its watermark."""
-        self._drop({partition})
         await self._rewind(partition)
+        self._drop({partition})  # afterwards: what came meanwhile is from the position before
 
 
 def _size(record: Record) -> int:

@@ -249,3 +249,30 @@ async def test_while_postgres_is_unwilling_the_same_batch_is_tried_again() -> No
         await until(lambda: "ReadOnlySqlTransaction" in health.problems.get("postgres", ""))
         await until(lambda: not health.problems)
     assert (1, []) == (faulty.next_offsets[0], faulty.rewinds)
+
+
+async def test_given_records_that_come_while_a_partition_is_rewound_then_they_are_dropped_too() -> None:
+    """They are from the position before; in front of the right ones they would be a gap."""
+    faulty = Faulty()
+    arriving = asyncio.Event()
+
+    async def rewind(partition: int) -> None:
+        faulty.rewinds.append(partition)
+        arriving.set()
+        await asyncio.sleep(0.05)
+
+    health = Health()
+    batcher = Batcher("commands", faulty.apply, rewind, health)  # type: ignore[arg-type]
+    task = asyncio.create_task(batcher.run())
+    for _ in range(2):
+        arriving.clear()
+        batcher.read_again(0)
+        await arriving.wait()
+        await batcher.offer(at(0, 7, 8))
+        await asyncio.sleep(0.1)
+    await batcher.offer(at(0, 0, 1))
+    await until(lambda: faulty.next_offsets[0] == 2)
+    assert ([0, 0], {}) == (faulty.rewinds, health.problems)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
