@@ -19,6 +19,7 @@ from service.settings import ServiceSettings
 LOG_APPEND_TIME: Final = 1
 """The timestamp type of a real acknowledgement. To a duplicate whose place it has forgotten the broker answers offset
 -1 and no timestamp, and aiokafka counts on from that -1 for the second record of a batch: it looks like an offset."""
+START_SECONDS: Final = 30.0
 SEND_SECONDS: Final = 2.0
 STUCK_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 5.0
@@ -184,7 +185,8 @@ class Publisher:
             request_timeout_ms=10_000,
         )
         try:
-            await producer.start()
+            async with asyncio.timeout(START_SECONDS):
+                await producer.start()
         except BaseException:
             await producer.stop()
             raise

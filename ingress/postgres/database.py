@@ -8,6 +8,7 @@ keeps its connection until it ends by itself or the connection breaks.
 import asyncio
 import select
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -68,6 +69,11 @@ class Database:
         call = asyncio.create_task(self._call(await self._take(deadline), work))
         try:
             await asyncio.wait({call}, timeout=deadline - asyncio.get_running_loop().time())
+        except asyncio.CancelledError:
+            if call.done():  # in the moment in which its caller was cancelled
+                with suppress(Exception):
+                    self._settle(call)
+            raise
         finally:
             if not call.done():
                 self._abandon(call)

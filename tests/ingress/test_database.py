@@ -172,3 +172,22 @@ async def test_at_the_end_abandoned_calls_are_dropped_and_not_cancelled(database
         await database.close()
     assert 1 == backends(database_url)
     end_all(database_url)
+
+
+async def test_given_a_caller_that_is_cancelled_as_its_call_ends_then_the_connection_is_used_again(
+    database: Database,
+) -> None:
+    async def caller() -> None:
+        me = asyncio.current_task()
+        assert me is not None
+
+        async def work(connection: Connection) -> None:
+            await connection.execute("SELECT 1")
+            asyncio.get_running_loop().call_soon(me.cancel)
+
+        await database.run(work)
+
+    for _ in range(LANES):
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(caller())
+    assert LANES == len(await all_lanes(database))
