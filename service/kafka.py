@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAuthorizationFailedError, for_code
@@ -21,6 +21,7 @@ POLL_MS: Final = 20
 FIRST_STEP_BACK: Final = 8
 APPEAR_SECONDS: Final = 5.0
 APPEAR_LOOKS: Final = 25
+CLOSE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,16 @@ async def _last_in(
                         found[each.partition] = Published(source, journal_hash_of(record.headers))
             unread = {each for each in unread if await consumer.position(each) < ranges[each][1]}
     return found
+
+
+async def close_producer(producer: AIOKafkaProducer) -> None:
+    """Flush and close; what is not acknowledged within five seconds is given up: aiokafka would try for ever."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await producer.stop()
+    except TimeoutError:
+        await producer._sender.close()  # noqa: SLF001 - or it would go on in the background
+        await producer.client.close()
 
 
 def go_to(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:

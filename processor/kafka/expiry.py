@@ -25,6 +25,7 @@ from schemas.records import encode_command, key_of
 from schemas.topics import partition_of
 from schemas.words import Kind
 from service.health import Health
+from service.kafka import close_producer
 from service.logs import logger
 from service.postgres import KEYED, Connection, connect
 from service.sql import statements
@@ -72,7 +73,7 @@ class Expiry:
                     released = await self._release(connection, producer)
                     await asyncio.sleep(LOOK_SECONDS if released < RELEASES_AT_ONCE else LOOK_SECONDS / 10)
             finally:
-                await producer.stop()
+                await close_producer(producer)
 
     async def _try_lock(self, connection: Connection) -> bool:
         row = await (await connection.execute(_LOCK, (f"expiry {self._settings.topics.commands}",))).fetchone()
@@ -80,13 +81,13 @@ class Expiry:
 
     async def _release(self, connection: Connection, producer: AIOKafkaProducer) -> int:
         """Publish a release for the oldest reservations that are too old and not asked for yet; returns how many."""
-        now = time.monotonic()
+        now, asked_at = time.monotonic(), datetime.now(UTC)
         self._asked = {each: at for each, at in self._asked.items() if now - at < RETRY_SECONDS}
-        wanted = {"before": datetime.now(UTC) - self._after, "asked": list(self._asked), "limit": RELEASES_AT_ONCE}
+        wanted = {"before": asked_at - self._after, "asked": list(self._asked), "limit": RELEASES_AT_ONCE}
         rows: Sequence[tuple[str, str]] = await (await connection.execute(_SQL["forgotten"], wanted)).fetchall()
-        commands = [_release_of(Kind(kind), allocation_id) for kind, allocation_id in rows]
-        acknowledged = [await self._send(producer, command) for command in commands]
-        await asyncio.gather(*acknowledged)
+        commands = [_release_of(Kind(kind), allocation_id, asked_at) for kind, allocation_id in rows]
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await asyncio.gather(*[await self._send(producer, command) for command in commands])
         for command in commands:
             self._asked[command.allocation_id] = now
             EXPIRED.labels(command.kind).inc()
@@ -102,12 +103,12 @@ class Expiry:
         return acknowledged
 
 
-def _release_of(kind: Kind, allocation_id: str) -> Release:
-    now = datetime.now(UTC)
+def _release_of(kind: Kind, allocation_id: str, asked_at: datetime) -> Release:
+    """Received when the reservation was looked up: one that was made again since then is not released (decision 13)."""
     return RELEASES[kind](
         command_id=str(uuid4()),
         allocation_id=allocation_id,
-        received_at=now,
-        deadline=now + timedelta(seconds=DEADLINE_SECONDS),
+        received_at=asked_at,
+        deadline=asked_at + timedelta(seconds=DEADLINE_SECONDS),
         cause="expiry",
     )

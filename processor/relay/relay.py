@@ -23,7 +23,7 @@ from processor.settings import ProcessorSettings
 from service.background import keep_running
 from service.failures import is_passing
 from service.health import Health
-from service.kafka import admin, describe_all, reader
+from service.kafka import admin, close_producer, describe_all, reader
 from service.log_checks import check_published
 from service.logs import logger
 from service.postgres import KEYED, Connection, connect
@@ -136,7 +136,7 @@ class _Publisher:
                 await asyncio.sleep(0 if more else LOOK_SECONDS)
         finally:
             self._note_relaying(box, yes=False)
-            await producer.stop()
+            await close_producer(producer)
 
     def _note_relaying(self, box: Outbox, *, yes: bool) -> None:
         if box.topic == self._topics.events:
@@ -159,16 +159,17 @@ async def _abort_what_was_left_open(connection: Connection, producer: AIOKafkaPr
     invisible when we read where the last publisher stopped, and yet our next commit would commit them.
     """
     partitions = await outbox.load_watermarks(connection)
-    await producer.begin_transaction()
-    await asyncio.gather(*[await producer.send(box.topic, b"", partition=n) for n in partitions])
-    await producer.abort_transaction()
+    async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
+        await producer.begin_transaction()
+        await asyncio.gather(*[await producer.send(box.topic, b"", partition=n) for n in partitions])
+        await producer.abort_transaction()
 
 
 async def _publish(connection: Connection, producer: AIOKafkaProducer, box: Outbox) -> bool:
     """Publish new records in one Kafka transaction; true if there may be more already."""
     news = await box.load(connection)
     if news.records:
-        async with producer.transaction():
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000), producer.transaction():
             await asyncio.gather(*await _send(producer, news.records))
     box.seen.update(news.seen)
     metrics.EVENTS.labels(box.topic).inc(len(news.records))
