@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
+from service.http_server import Runner
 from service.ports import when_free
 from service.settings import ServiceSettings
 
@@ -71,7 +72,7 @@ async def health_port(settings: ServiceSettings, health: Health) -> AsyncIterato
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", _metrics)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = Runner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     where = f"metrics port {settings.metrics_port} of {settings.metrics_host}"
     try:
@@ -86,6 +87,6 @@ async def _listen(runner: web.AppRunner, settings: ServiceSettings) -> None:
     site = web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
     try:
         await site.start()
-    except OSError:
+    except (OSError, ValueError):
         await site.stop()
         raise

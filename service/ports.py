@@ -25,14 +25,19 @@ async def when_free(listen: Callable[[], Awaitable[T]], where: str, remedy: str)
     while True:
         try:
             return await listen()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             is_late = asyncio.get_running_loop().time() > deadline
-            if error.errno != errno.EADDRINUSE or is_late:
+            if not _is_taken(error) or is_late:
                 raise refused(where, error, remedy) from error
             _log.warning("port_taken", where=where, retry_seconds=RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def refused(where: str, error: OSError, remedy: str) -> OperatorError:
-    words = "another process has it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+def _is_taken(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+
+
+def refused(where: str, error: Exception, remedy: str) -> OperatorError:
+    """`error`: an OSError, or a ValueError for a name that can be no host's."""
+    words = "another process has it" if _is_taken(error) else getattr(error, "strerror", None) or str(error)
     return OperatorError(f"{where} can not be listened on: {words}. {remedy}")

@@ -14,6 +14,7 @@ _URL: Final = re.compile(r"postgres(?:ql)?://(?:(?P<user>[^@]*)@)?(?P<rest>[^@]*
 _USER: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:-]*")
 _REST: Final = re.compile(r"[^\s#]*")
 _HOST: Final = re.compile(r"[A-Za-z0-9._,:%/-]*")
+LABEL_MAX: Final = 63
 _PORT: Final = re.compile(r"[0-9,]*")
 _WORDS: Final = (
     "must be postgresql://user:password@host:port/database; in user and password, characters that mean something in an "
@@ -28,8 +29,18 @@ def check_postgres_address(address: str) -> None:
     except (psycopg.Error, ValueError):
         raise ValueError(_WORDS) from None
     host, port = (str(parts.get(name) or "") for name in ("host", "port"))
-    if not _HOST.fullmatch(host) or not _PORT.fullmatch(port) or not _is_well_written(address):
+    if (
+        not _HOST.fullmatch(host)
+        or not all(map(_is_host, host.split(",")))
+        or not _PORT.fullmatch(port)
+        or not _is_well_written(address)
+    ):
         raise ValueError(_WORDS)
+
+
+def _is_host(host: str) -> bool:
+    """Without an empty or too long label, for which the resolver has an error of its own kind."""
+    return "/" in host or all(1 <= len(label) <= LABEL_MAX for label in host.removesuffix(".").split(".")) or not host
 
 
 def _is_well_written(address: str) -> bool:

@@ -35,6 +35,7 @@ from bitgo.simulator.signatures import public_hex
 from bitgo.simulator.tokens import Token
 from bitgo.simulator.trouble import Trouble, Troubles
 from service.errors import OperatorError
+from service.http_server import Runner
 from service.process import stop_requested
 
 View = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -121,13 +122,14 @@ def _add_control(app: web.Application) -> None:
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
     """Gives the URL; port 0 takes a free one. Raises OperatorError when the address can not be had."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS, max_line_size=LINE_MAX_BYTES)
+    runner = Runner(app, access_log=None, shutdown_timeout=FINISH_SECONDS, max_line_size=LINE_MAX_BYTES)
     await runner.setup()
     try:
         try:
             await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise OperatorError(f"can not listen on {host}:{port}: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            words = getattr(error, "strerror", None) or str(error)
+            raise OperatorError(f"can not listen on {host}:{port}: {words}") from None
         taken = runner.addresses[0]
         yield f"http://{f'[{host}]' if ':' in host else host}:{taken[1]}"
     finally:

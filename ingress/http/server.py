@@ -25,6 +25,7 @@ from ingress.http.problems import ProblemError
 from ingress.http.tls import Certificate
 from ingress.settings import IngressSettings
 from service.errors import OperatorError
+from service.http_server import Handler, Server
 from service.logs import logger
 from service.ports import refused, when_free
 
@@ -42,7 +43,7 @@ _REMEDY: Final = "Set INGRESS_HOST and INGRESS_PORT to what this machine has fre
 _log = logger("ingress")
 
 
-class _Connection(web.RequestHandler):
+class _Connection(Handler):
     __slots__ = ("_head_bytes",)
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -59,6 +60,10 @@ class _Connection(web.RequestHandler):
         if self._head_bytes > HEAD_MAX_BYTES:
             metrics.CLOSED.labels("head_too_large").inc()
             self.force_close()
+
+    def note_undecodable(self, error: ValueError) -> None:
+        metrics.MALFORMED.inc()
+        _log.warning("malformed", error=type(error).__name__)
 
     def handle_error(
         self,
@@ -77,7 +82,7 @@ class _Connection(web.RequestHandler):
         return response
 
 
-class _Connections(web.Server):
+class _Connections(Server):
     def __init__(self, settings: IngressSettings, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._max = settings.connections_max
@@ -117,7 +122,7 @@ async def _handled(app: web.Application, request: web.Request) -> web.StreamResp
     """Answer, log and count what aiohttp refuses for its Expect, before any middleware, as everything else."""
     try:
         return await app._handle(request)  # noqa: SLF001 - what aiohttp's own runner gives to its server
-    except web.HTTPExpectationFailed:
+    except (web.HTTPExpectationFailed, UnicodeEncodeError):
         return await answer_and_log(request, _refuse_expectation)
 
 
@@ -152,7 +157,7 @@ def check_address(settings: IngressSettings) -> None:
     """
     try:
         hosts = _hosts(settings)
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise refused(_where(settings), error, _REMEDY) from error
     if settings.tls_certificate_file is not None or settings.allow_plaintext:
         return

@@ -53,6 +53,23 @@ async def test_what_is_no_request(limited: LimitedIngress, data: bytes) -> None:
     await limited.answers()
 
 
+@pytest.mark.parametrize("target", [b"http://xn--/", b"http://xn--a-ecp.ru/livez"])
+async def test_a_target_that_can_not_be_decoded_ends_its_connection(limited: LimitedIngress, target: bytes) -> None:
+    """Who keeps the connection open must not keep its place."""
+    for url in (limited.url, limited.system.health["ingress-0"]):
+        async with line_to(url) as line:
+            await line.send(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"" == await line.rest(5)
+    await limited.answers()
+
+
+async def test_an_expectation_of_other_bytes_than_text_is_417(limited: LimitedIngress) -> None:
+    for url in (limited.url, limited.system.health["ingress-0"]):
+        async with line_to(url) as line:
+            await line.send(b"GET /livez HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n")
+            assert 417 == status(await line.answer())
+
+
 BODIES = {
     "garbage for chunks": (("Transfer-Encoding: chunked",), b"zz\r\nabc\r\n"),
     "a chunk of 2^68 bytes": (("Transfer-Encoding: chunked",), b"F" * 17 + b"\r\nabc"),
