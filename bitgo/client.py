@@ -1,5 +1,6 @@
 """BitGo as a caller: signs a token for each request and sends it (contract, sections 2 and 4)."""
 
+import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -21,7 +23,10 @@ REQUEST_SECONDS: Final = 30.0
 
 def load_private_key(pem: bytes) -> RSAPrivateKey:
     """Raises ValueError or TypeError when the text is no RSA key."""
-    key = load_pem_private_key(pem, None)
+    try:
+        key = load_pem_private_key(pem, None)
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
     if not isinstance(key, RSAPrivateKey):
         raise TypeError("not an RSA key")
     return key
@@ -100,12 +105,14 @@ class BitGo:
 
 
 async def _body(response: aiohttp.ClientResponse) -> Any:
+    """Whatever charset it names: JSON is UTF-8."""
     if response.content_length == 0:
         return None
+    raw = await response.read()
     try:
-        return await response.json(content_type=None)
-    except ValueError:
-        return await response.text(errors="replace")
+        return json.loads(raw) if raw.strip() else None
+    except (ValueError, RecursionError):
+        return raw.decode("utf-8", "replace")
 
 
 def reserve_body(kind: Kind, quantity: int | str = 5, *, currency: str = "BTC", **fields: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cli.bar import Bar
+from cli.connections import is_there
 from cli.servers import ProofSettings, server_options, with_servers
 from proof.checkpoint.checkpoint import take_checkpoint
 from proof.checkpoint.prune import Pruned
@@ -23,7 +24,7 @@ def checkpoint(file: Path, **servers: Any) -> None:
     before anything is deleted. FILE has its name when it is complete. Exit status 0: complete; 78: it can not be
     taken now, and a sentence says why.
     """
-    if file.exists():
+    if is_there(file):
         raise click.BadParameter(f"{file} exists, and a checkpoint is never overwritten: name another file")
     if not file.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {file.absolute().parent}: make it, or name another file")

@@ -70,6 +70,6 @@ def _run(checks: Sequence[Check], terms: Terms, skips: Sequence[tuple[str, str]]
 
 def _write(file: Path, text: str) -> None:
     try:
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise click.ClickException(f"{file} cannot be written: {error}") from error

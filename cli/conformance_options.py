@@ -10,6 +10,8 @@ import click
 from bitgo.client import load_private_key
 from bitgo.conformance.catalogue import CHECKS, names
 from bitgo.conformance.terms import AT_ONCE, CHECK_SECONDS, REQUEST_SECONDS, TOTAL_SECONDS, Account, Amount, Terms
+from cli.connections import is_url
+from schemas.fields import QUANTITY_MAX_DIGITS
 from schemas.words import AfterFinal
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -23,7 +25,7 @@ class AmountType(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Amount:
         currency, _, digits = str(value).rpartition(":")
-        if not currency or not digits.isascii() or not digits.isdigit():
+        if not currency or not digits.isascii() or not digits.isdigit() or len(digits) > QUANTITY_MAX_DIGITS:
             self.fail(f"{value!r} is not like BTC:5, a quantity in base units", param, context)
         return Amount(currency, int(digits))
 
@@ -168,8 +170,7 @@ def conformance_options(command: Command) -> Command:
 
 
 def terms_of(url: str, key: Path, options: Mapping[str, Any]) -> Terms:
-    where = urlsplit(url)
-    if where.scheme not in ("http", "https") or not where.hostname or where.query or where.fragment or where.username:
+    if not is_url(url) or (where := urlsplit(url)).query or where.fragment or where.username:
         raise click.UsageError("URL must be like https://partner.example, without a query and without a password")
     if options["amount"].quantity < 2:  # noqa: PLR2004
         raise click.UsageError("--amount must be 2 base units at least: some checks take a part of it")

@@ -9,18 +9,16 @@ from functools import partial
 from typing import Any, Final
 
 import click
-from pydantic import TypeAdapter, ValidationError
 
+from cli.connections import Text
 from cli.servers import ProofSettings, database_options, with_servers
 from ingress.connection_tokens import issued_document
 from ingress.postgres import connection_tokens as table
-from schemas.fields import NonEmptyText
 from schemas.platform_bodies import TOKEN_MAX_SECONDS
 from service.migrations import check_migrations
 from service.postgres import connect
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_TEXT: Final[TypeAdapter[str]] = TypeAdapter(NonEmptyText)
 
 
 class Lifetime(click.ParamType):
@@ -38,21 +36,9 @@ class Lifetime(click.ParamType):
         return timedelta(seconds=seconds)
 
 
-class Name(click.ParamType):
-    """1 to 256 characters, no control characters."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return _TEXT.validate_python(value)
-        except ValidationError:
-            self.fail("must be 1 to 256 characters, none of them a control character", param, ctx)
-
-
 @click.command()
-@click.option("--account", type=Name(), help="the account of the platform: its partnersConnectionId")
-@click.option("--client", type=Name(), help="whose account it is: its partnersClientId")
+@click.option("--account", type=Text(), help="the account of the platform: its partnersConnectionId")
+@click.option("--client", type=Text(), help="whose account it is: its partnersClientId")
 @click.option("--expires", default="15m", show_default=True, type=Lifetime(), help="how long it counts: 90s, 15m, 1d")
 @click.option("--revoke", metavar="HASH", help="instead: revoke the token with this hash")
 @click.option("--json", "as_json", is_flag=True, help="all that is known of it, and not the token alone")

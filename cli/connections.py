@@ -5,19 +5,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 import psycopg
 from aiokafka.errors import KafkaError
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from schemas.fields import NonEmptyText
 from service.errors import EXIT_OPERATOR, OperatorError, UnavailableError
 from service.settings import ServiceSettings
 
 INTERRUPTED: Final = 130
 
+_TEXT: Final[TypeAdapter[str]] = TypeAdapter(NonEmptyText)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -37,12 +41,31 @@ class Instant(click.ParamType):
         if isinstance(value, datetime):
             return value
         if ago := re.fullmatch(r"([0-9]{1,6})([smhd])", value):
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            try:
+                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            except OverflowError:
+                self.fail(f"{value} ago there was no calendar", param, ctx)
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value} is neither an instant like 2026-11-21T15:00:00Z nor an age like 15m", param, ctx)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class Text(click.ParamType):
+    """1 to 256 characters, no control characters."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return _TEXT.validate_python(value)
+        except ValidationError:
+            self.fail("must be 1 to 256 characters, none of them a control character", param, ctx)
+
+
+PARTITION: Final = click.IntRange(0, 2**31 - 1)
+OFFSET: Final = click.IntRange(0, 2**63 - 1)
 
 
 def kafka_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,6 +95,23 @@ def settings_of(*, kafka: str | None = None, prefix: str | None = None, postgres
         raise click.UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
+def is_url(text: str) -> bool:
+    """Whether a server can be there: http or https, a host, and a port that is one, if any."""
+    try:
+        where = urlsplit(text)
+        return where.scheme in ("http", "https") and bool(where.hostname) and where.port != 0
+    except ValueError:
+        return False
+
+
+def is_there(file: Path) -> bool:
+    """Raises BadParameter for a path that can not be looked at."""
+    try:
+        return file.exists()
+    except OSError as error:
+        raise click.BadParameter(f"{file}: {error.strerror}") from None
+
+
 @contextmanager
 def errors_said() -> Iterator[None]:
     """Errors that have a sentence end the command with it: status 78 when only an operator can help, 1 otherwise."""
@@ -80,6 +120,8 @@ def errors_said() -> Iterator[None]:
     except OperatorError as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_OPERATOR)
+    except BrokenPipeError:
+        raise  # whoever read our output has enough: click ends the process
     except (KafkaError, ConnectionError, TimeoutError, psycopg.OperationalError, UnavailableError) as error:
         click.echo(f"no answer: {str(error).strip() or type(error).__name__}", err=True)
         sys.exit(1)

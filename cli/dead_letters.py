@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from cli.connections import Instant, errors_said, kafka_options, postgres_option, settings_of
+from cli.connections import OFFSET, PARTITION, Instant, Text, errors_said, kafka_options, postgres_option, settings_of
 from cli.dead_letter_words import bytes_document, document, line, prospect_of, rows, safe
 from replay import dead_letters as dead_letter
 from replay.dead_letters import (
@@ -46,7 +46,9 @@ def _account() -> str:
         return f"account number {os.getuid()}"
 
 
-_by = click.option("--by", default=_account, show_default="the account", help="who does it, for the record")
+_by = click.option(
+    "--by", type=Text(), default=_account, show_default="the account", help="who does it, for the record"
+)
 
 
 @click.group()
@@ -73,7 +75,7 @@ def _said() -> Iterator[None]:
 
 
 @dead_letters.command("list")
-@click.option("--partition", type=click.IntRange(0), help="only of this one")
+@click.option("--partition", type=PARTITION, help="only of this one")
 @click.option("--reason", type=click.Choice([each.value for each in ParkReason]), help="only those parked for this")
 @click.option("--since", type=Instant(), help="only from this instant on: 2026-11-21T15:00:00Z, or 15m, 2h, 3d ago")
 @click.option("--all", "handled_too", is_flag=True, help="those that were retried or discarded, too")
@@ -105,8 +107,8 @@ def list_(
 
 
 @dead_letters.command()
-@click.argument("partition", type=click.IntRange(0))
-@click.argument("offset", type=click.IntRange(0))
+@click.argument("partition", type=PARTITION)
+@click.argument("offset", type=OFFSET)
 @click.option("--json", "as_json", is_flag=True, help="a JSON object, with the bytes in base64")
 @click.option(
     "--save", type=click.Path(dir_okay=False, path_type=Path), help="write the value, byte by byte, to a file"
@@ -141,10 +143,10 @@ def _save(file: Path, content: Content) -> None:
 
 
 @dead_letters.command()
-@click.argument("partition", type=click.IntRange(0), required=False)
-@click.argument("offset", type=click.IntRange(0), required=False)
+@click.argument("partition", type=PARTITION, required=False)
+@click.argument("offset", type=OFFSET, required=False)
 @click.option("--id", "subject_id", type=click.UUID, help="all open ones of this id, the oldest first")
-@click.option("--reason", help="why, for the record")
+@click.option("--reason", type=Text(), help="why, for the record")
 @_by
 @postgres_option
 @kafka_options
@@ -185,9 +187,9 @@ def retry(
 
 
 @dead_letters.command()
-@click.argument("partition", type=click.IntRange(0))
-@click.argument("offset", type=click.IntRange(0))
-@click.option("--reason", required=True, help="why, for the record")
+@click.argument("partition", type=PARTITION)
+@click.argument("offset", type=OFFSET)
+@click.option("--reason", required=True, type=Text(), help="why, for the record")
 @_by
 @postgres_option
 def discard(partition: int, offset: int, reason: str, by: str, postgres: str) -> None:

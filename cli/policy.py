@@ -44,8 +44,9 @@ class Day(click.ParamType):
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
-        except ValueError:
+            found = datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+            return found + timedelta(days=1) - timedelta(days=1)  # the day after it is asked for, too
+        except (ValueError, OverflowError):
             self.fail(f"{value} is no day like 2026-11-28", param, ctx)
 
 

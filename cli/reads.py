@@ -5,6 +5,7 @@ from typing import Any, Final, NoReturn
 
 import click
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from cli.reads_shown import account_lines, entry_lines, history_lines, positions_line
 from cli.servers import ProofSettings, database_options, with_servers
@@ -12,6 +13,7 @@ from ingress.platform import cursors, ledger_csv, reads
 from ingress.platform.queries import CSV_MAX_ROWS, PAGE_MAX, AccountsQuery, HistoryQuery
 from ingress.postgres.database import Connection
 from schemas.answers import Answer
+from schemas.fields import Currency
 from schemas.platform import AccountList, History, LedgerEntry
 from service.errors import OperatorError
 from service.log_checks import LogIdentity, load_identity
@@ -20,6 +22,7 @@ from service.postgres import connect
 
 UNKNOWN: Final = 3
 PART_ROWS: Final = 1000
+_CURRENCY: Final[TypeAdapter[str]] = TypeAdapter(Currency)
 
 
 class UnknownError(Exception):
@@ -43,6 +46,13 @@ def _run(servers: Mapping[str, Any], work: Callable[[Connection, LogIdentity], A
         return 0
 
     with_servers(servers, connected)
+
+
+def _currency(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        return _CURRENCY.validate_python(value)
+    except ValidationError:
+        raise click.BadParameter(f"{value!r} is no currency") from None
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="JSON, as the endpoints under /platform/v1 answer")
@@ -134,7 +144,7 @@ def accounts(connection_id: Any, holds: bool, limit: int, as_json: bool, **serve
 
 @click.command()
 @click.argument("connection_id", metavar="CONNECTION", type=click.UUID)
-@click.argument("currency")
+@click.argument("currency", callback=_currency)
 @click.option("--after", metavar="CURSOR", help="what follows an earlier part, which named this cursor")
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, CSV_MAX_ROWS), help="at most so many")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, as the endpoint answers")

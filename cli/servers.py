@@ -70,6 +70,8 @@ def with_servers(
     except OperatorError as error:
         click.echo(str(error), err=True)
         status = EXIT_OPERATOR
+    except BrokenPipeError:
+        raise  # whoever read our output has enough: click ends the process
     except psycopg.errors.InsufficientPrivilege as error:
         click.echo(f"{str(error).strip()}: another role may (docs/operations.md, roles in Postgres)", err=True)
         status = EXIT_OPERATOR

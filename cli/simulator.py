@@ -22,6 +22,7 @@ from bitgo.simulator.wire import Wire
 from cli.simulator_options import ledger_option, open_ledger, partner_of, partner_options, until_done
 from cli.simulator_serve import serve
 from cli.simulator_shown import shown, telling
+from schemas.fields import QUANTITY_MAX_DIGITS
 from schemas.words import AfterFinal, Kind
 
 DIFFERENCES_PRINTED: Final = 100
@@ -121,7 +122,7 @@ def order_once(kind: str, quantity: str, currency: str, account: str, finish: st
     The account is made when it is new, and keeps its ids from then on.
     """
     partner = partner_of(given)
-    if not (quantity.isascii() and quantity.isdigit() and 0 < int(quantity) < 10**78):
+    if not (quantity.isascii() and quantity.isdigit() and len(quantity) <= QUANTITY_MAX_DIGITS and int(quantity) > 0):
         raise click.UsageError("QUANTITY must be a whole number of base units from 1 to 10^78 - 1")
     with open_ledger(given["file"]) as ledger:
         order, differences = until_done(

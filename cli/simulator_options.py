@@ -1,6 +1,7 @@
 """What the verbs of `allocations simulator` have in common."""
 
 import asyncio
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from bitgo.client import load_private_key
 from bitgo.simulator.compare import UnreachableError
 from bitgo.simulator.ledger import Ledger, LedgerError
 from bitgo.simulator.run import Partner
+from cli.connections import is_url
 
 UNREACHABLE: Final = 2
 INTERRUPTED: Final = 130
@@ -58,6 +60,9 @@ def partner_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def partner_of(given: dict[str, Any]) -> Partner:
+    """Raises UsageError."""
+    if not is_url(given["url"]):
+        raise click.UsageError("--partner must be like https://partner.example")
     try:
         keys = [load_private_key(file.read_bytes()) for file in given["keys"]]
     except (OSError, ValueError, TypeError) as error:
@@ -75,8 +80,12 @@ def _operator_token(file: Path | None) -> str | None:
 
 
 def open_ledger(file: Path) -> Ledger:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return Ledger(file)
+    """Raises UsageError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return Ledger(file)
+    except (OSError, sqlite3.Error) as error:
+        raise click.UsageError(f"{file} is no ledger, or can not be written: {error}") from error
 
 
 def until_done(work: Awaitable[T]) -> T:

@@ -6,6 +6,7 @@ import click
 
 from bitgo.client import load_private_key, sign
 from bitgo.conformance.tokens import WRONG
+from cli.connections import errors_said, is_there
 from local.credentials import development_key, operator_token
 
 
@@ -26,7 +27,7 @@ def token(key: Path | None, data: Path, lifetime: int, wrong: str | None) -> Non
     It counts once: `curl -H "X-BitGo-Signature: $(allocations token)" …`
     """
     file = key or data / "bitgo-private.pem"
-    if not file.exists():
+    if not is_there(file):
         raise click.ClickException(f"there is no key at {file}: start `allocations up`, or name a key with --key")
     try:
         private = load_private_key(file.read_bytes())
@@ -48,9 +49,10 @@ def keys(data: Path) -> None:
 
     `allocations up` does this by itself; stacks that are started otherwise mount the folder.
     """
-    data.mkdir(parents=True, exist_ok=True)
-    private, public = development_key(data)
-    token_file, known = operator_token(data)
+    with errors_said():
+        data.mkdir(parents=True, exist_ok=True)
+        private, public = development_key(data)
+        token_file, known = operator_token(data)
     for what, file in (
         ("private key, for `allocations token`", private),
         ("public key, for INGRESS_BITGO_PUBLIC_KEY_FILES", public),

@@ -1,9 +1,9 @@
 """Settings of a processor: environment variables `PROCESSOR_…` (decision 17)."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from processor.domain.policy import Connections, OnFailure, PolicySettings
@@ -12,7 +12,25 @@ from schemas.quantity import QUANTITY_MAX
 from service.settings import DEFAULT_GROUP_ID, ImportPath, ServiceSettings
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
-Limit = Annotated[int, Field(ge=0, le=QUANTITY_MAX)]
+
+
+class _RepeatedError(Exception):
+    """A key that stands twice in an object: one of two limits would be lost."""
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise _RepeatedError
+    return found
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - for pydantic
+    return value
+
+
+Limit = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, le=QUANTITY_MAX)]
 
 
 class ProcessorSettings(ServiceSettings):
@@ -72,7 +90,9 @@ class ProcessorSettings(ServiceSettings):
     def _json(cls, value: object) -> object:
         """Parsed here, so that malformed JSON is reported as an error of its variable."""
         try:
-            return json.loads(value) if isinstance(value, str) else value
+            return json.loads(value, object_pairs_hook=_once_each) if isinstance(value, str) else value
+        except _RepeatedError:
+            raise ValueError("names something twice") from None
         except (ValueError, RecursionError):
             raise ValueError("must be JSON") from None
 

@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256K1,
@@ -50,6 +50,8 @@ def load_signing_key(pem: bytes) -> EllipticCurvePrivateKey:
         key = load_pem_private_key(pem, None)
     except TypeError:
         raise ValueError("the key has a password") from None
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256K1):
         raise ValueError("not a secp256k1 key")  # noqa: TRY004 - the text is wrong, whatever it holds
     return key
@@ -59,7 +61,10 @@ def load_public_key(text: str) -> EllipticCurvePublicKey:
     """A point in hex (33 or 65 bytes), or PEM. Raises ValueError when it is no secp256k1 public key."""
     if _POINT.fullmatch(text.strip()):
         return EllipticCurvePublicKey.from_encoded_point(SECP256K1(), bytes.fromhex(text.strip()))
-    key = load_pem_public_key(text.encode())
+    try:
+        key = load_pem_public_key(text.encode())
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256K1):
         raise ValueError("not a secp256k1 key")  # noqa: TRY004 - the text is wrong, whatever it holds
     return key

@@ -46,3 +46,10 @@ async def test_a_wrong_request_is_400_with_a_sentence(tmp_path: Path, body: Any)
 async def test_without_a_key_there_is_no_signer(tmp_path: Path) -> None:
     async with open_desk(tmp_path / "ledger") as desk:
         assert 404 == (await desk.call("POST", PATH, {"walletId": "w", "payload": "x"})).status
+
+
+@pytest.mark.parametrize("payload", ['{"a": ' + "9" * 5000 + "}", '{"a": "\\ud800"}', '{"a": 1e400}'])
+async def test_given_a_payload_that_can_not_be_signed_then_it_is_400(tmp_path: Path, payload: str) -> None:
+    async with open_desk(tmp_path / "ledger", signing_key=KEY) as desk:
+        answer = await desk.call("POST", PATH, f'{{"walletId": "w", "payload": {payload}}}'.encode())
+    assert (400, ["error"]) == (answer.status, list(answer.body))

@@ -45,7 +45,7 @@ def step(of: Step) -> dict[str, Any]:
 
 
 def _content_type(headers: Mapping[str, str]) -> str:
-    return headers.get("Content-Type", "")
+    return headers.get("Content-Type", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _cut(text: str) -> str:

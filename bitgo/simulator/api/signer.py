@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bitgo.simulator.api.app_keys import SIGNER
+from bitgo.simulator.api.errors import bad_request
 from bitgo.simulator.api.requests import BODY_MAX_BYTES, no_query, read_json, validated
 from bitgo.simulator.signatures import sign
 from schemas.fields import NonEmptyText
@@ -29,10 +30,14 @@ class SignPayload(BaseModel):
 async def sign_payload(request: web.Request) -> web.Response:
     no_query(request)
     body, _ = await read_json(request)
-    asked = validated(SignPayload, json.loads(body))
-    payload = asked.payload if isinstance(asked.payload, str) else _stringify(asked.payload)
+    try:
+        asked = validated(SignPayload, json.loads(body))
+        payload = asked.payload if isinstance(asked.payload, str) else _stringify(asked.payload)
+        payload.encode()
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"the payload can not be signed: {error}") from None
     return web.json_response({"payload": payload, "signature": sign(request.app[SIGNER], payload)})
 
 
 def _stringify(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
