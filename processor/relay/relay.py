@@ -8,6 +8,7 @@ stopped. The position is the last committed record of ours in each partition, in
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, LiteralString
@@ -32,6 +33,7 @@ TRY_LOCK_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1
 """Events are gathered for this long: a Kafka transaction costs the same for one event as for hundreds."""
 TRANSACTION_TIMEOUT_MS: Final = 15_000
+ABORT_SECONDS: Final = 2.0
 BATCH_MAX_BYTES: Final = 256 * 1024
 """A larger record is a batch by itself."""
 LIMITS: Final = {"idle_session_timeout": "5s", "transaction_timeout": "0"}
@@ -169,11 +171,26 @@ async def _publish(connection: Connection, producer: AIOKafkaProducer, box: Outb
     """Publish new records in one Kafka transaction; true if there may be more already."""
     news = await box.load(connection)
     if news.records:
-        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000), producer.transaction():
-            await asyncio.gather(*await _send(producer, news.records))
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
+            await _publish_all(producer, news.records)
     box.seen.update(news.seen)
     metrics.EVENTS.labels(box.topic).inc(len(news.records))
     return news.is_full
+
+
+async def _publish_all(producer: AIOKafkaProducer, records: Iterable[dict[str, Any]]) -> None:
+    """In one transaction. It would wait for ever for a broker that refuses a record for now, and so would its abort:
+    what can not be aborted in time is aborted when the next producer of this transactional id starts.
+    """
+    await producer.begin_transaction()
+    try:
+        await asyncio.gather(*await _send(producer, records))
+        await producer.commit_transaction()
+    except BaseException:
+        with suppress(Exception):
+            async with asyncio.timeout(ABORT_SECONDS):
+                await producer.abort_transaction()
+        raise
 
 
 async def _send(
