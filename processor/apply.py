@@ -20,8 +20,8 @@ from service.logs import logger
 
 PLUGGED_SECONDS: Final = 1.0
 """A platform's own policy may take its time for each reserve: what was decided within this time is committed first."""
-OUTDATED_MAX: Final = 20
-"""How often in a row others may have written what a batch rests on. One record alone is tried without end."""
+UNCHANGED_MAX: Final = 3
+"""How often in a row tables in which nothing has changed may refuse a batch as outdated."""
 
 _log = logger("processor")
 
@@ -71,11 +71,12 @@ class Applier:
         `following` is decided during the commit, for a next call with exactly these records.
 
         Raises GapError, ForeignRecordError, ContradictionError, NewerSchemaError, ArithmeticError; OutdatedError for a
-        batch that is refused again and again, and may pass record by record; UnavailableError and psycopg.Error, after
-        which it is unknown whether the batch was committed, until it is applied again.
+        batch that is refused though nobody else wrote anything, and may pass record by record; UnavailableError and
+        psycopg.Error, after which it is unknown whether the batch was committed, until it is applied again.
         """
         started = time.perf_counter()
-        reads, refused = [read(record, self._partitions) for record in records], 0
+        reads = [read(record, self._partitions) for record in records]
+        refused, unchanged = None, 0
         while True:
             batch = self._take_ahead(records) or await self._decide(reads)
             try:
@@ -83,14 +84,15 @@ class Applier:
             except OutdatedError as error:
                 metrics.OUTDATED.inc()
                 _log.info("batch_outdated", error=str(error), records=len(records))
-                refused += 1
-                if refused >= OUTDATED_MAX and len(reads) > 1:
+                unchanged = unchanged + 1 if batch.loaded == refused else 0
+                refused = batch.loaded
+                if unchanged >= UNCHANGED_MAX and len(reads) > 1:
                     raise
             else:
                 self.written.note(batch)
                 metrics.observe(batch, time.perf_counter() - started)
                 self._committed(batch)
-                reads, refused = _left(reads, batch), 0
+                reads = _left(reads, batch)
                 if not reads:
                     return batch
 

@@ -114,6 +114,9 @@ async def test_given_tables_that_are_behind_what_was_answered_then_they_are_not_
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (NAME,)
         )
+        while backends(database_url):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
         for _ in range(2):
             with pytest.raises(UnavailableError, match="partition 1 was applied up to 6, and is up to 5"):
                 await database.run(backend)

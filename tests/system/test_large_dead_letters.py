@@ -134,7 +134,8 @@ async def test_given_dead_letters_that_can_not_be_published_then_events_are_and_
     assert before == await _ends(system)
     await reached.event_is_published()
     await reached.set_limit(1_000_000)
-    assert b"junk" == (await reached.dead_letter(offset)).value
+    copy = await reached.dead_letter(offset)
+    assert b"junk" == copy.value or b"too large" == dict(copy.headers)["dead-letter-stub"], "as the limit was read last"
     await system.ready("processor-0")
     assert [] == system.ended
 
