@@ -42,6 +42,7 @@ def answers(text: str) -> list[dict[str, Any]]:
     return [line | {"body": json.loads(line["text"])} for line in lines]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="Node and npm are not on this machine")
 async def test_node_with_jsonwebtoken_signs_as_bitgos_example_does(product: Product, tmp_path: Path) -> None:
     shutil.copy(CLIENTS / "bitgo.mjs", tmp_path)
@@ -59,6 +60,7 @@ async def test_node_with_jsonwebtoken_signs_as_bitgos_example_does(product: Prod
     assert "unauthorized" == twice["body"]["code"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("go"), reason="Go is not on this machine")
 async def test_go_repeats_a_put_by_itself_with_a_token_that_is_used(product: Product, tmp_path: Path) -> None:
     shutil.copy(CLIENTS / "client.go", tmp_path)

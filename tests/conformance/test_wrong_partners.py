@@ -49,7 +49,6 @@ FEW = {
     "forgets the tombstone",
     "accepts the other kind's id",
     "answers in another edition",
-    "slow",
     "null is refused",
     "no reason for a rejection",
     "reads rejected as rejected",

@@ -3,6 +3,8 @@
 import hashlib
 from typing import Any
 
+import pytest
+
 from processor.apply import Applier
 from processor.domain.batch import Record
 from processor.relay.outbox import (
@@ -68,6 +70,7 @@ async def test_copies_are_read_up_to_a_bound(mine: Applier, connection: Connecti
     assert [published(each)[0] for each in records] == [record for part in parts for record in part]
 
 
+@pytest.mark.long
 async def test_large_lists_of_headers_are_measured_a_few_at_once(mine: Applier, connection: Connection) -> None:
     headers: list[tuple[str, bytes | None]] = [(f"{n:06d} a name of a header", b"%d" % n) for n in range(100_000)]
     records = [Record(0, offset, NOON, b"key", b"value", headers) for offset in range(4)]

@@ -211,7 +211,7 @@ async def test_the_cache_is_bounded(mine: Applier, log: Log, monkeypatch: pytest
     assert (10, 3) == (len(cache._states), len(cache._accounts))
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 async def test_how_a_log_is_cut_into_batches_does_not_matter(
     data: st.DataObject, servers: Any, template: str, monkeypatch: pytest.MonkeyPatch

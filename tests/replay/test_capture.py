@@ -66,6 +66,7 @@ async def test_a_file_is_never_overwritten(system: System, tmp_path: Path) -> No
     assert (78, "precious") == (ran.status, file.read_text())
 
 
+@pytest.mark.long
 async def test_ctrl_c_leaves_no_file(system: System, tmp_path: Path) -> None:
     async with system.producer() as producer:
         for n in range(30):

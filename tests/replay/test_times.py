@@ -111,7 +111,7 @@ def replayed(first: list[tuple[Command, timedelta]], paces: list[Pace]) -> list[
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(STEPS, PACES, st.sampled_from(AfterFinal))
 def test_every_outcome_is_the_same_at_any_pace_and_clock(
     steps: list[Step], paces: list[Pace], after_final: AfterFinal

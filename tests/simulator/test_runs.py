@@ -75,6 +75,7 @@ async def test_given_ctrl_c_then_it_says_how_to_go_on_and_the_ledger_agrees(
     assert 0 == (await run("simulator", "check", "--ledger", ledger)).status
 
 
+@pytest.mark.long
 async def test_given_it_is_killed_at_any_moment_then_its_ledger_agrees_and_it_goes_on(
     product: Product, tmp_path: Path, seed: int
 ) -> None:
