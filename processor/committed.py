@@ -43,16 +43,13 @@ class Committed:
         written again yet, are still to be kept to.
         """
         for row, digest in batch.journal:
-            known, end = (
-                self._hashes.setdefault(row.partition, deque(maxlen=ROWS_KEPT)),
-                self._next.get(row.partition, 0),
-            )
-            if row.offset < end:
+            partition, offset, end = row.partition, row.offset, self._next.get(row.partition, 0)
+            if offset < end:
                 continue
-            if row.offset > end:
-                known.clear()
-            known.append(digest)
-            self._next[row.partition] = row.offset + 1
+            if offset > end or partition not in self._hashes:
+                self._hashes[partition] = deque(maxlen=ROWS_KEPT)
+            self._hashes[partition].append(digest)
+            self._next[partition] = offset + 1
 
     def check(self, batch: Batch) -> None:
         """Raises ContradictionError if a row of the batch is not the one that was committed at its offset."""
