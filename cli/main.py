@@ -1,5 +1,6 @@
 """The `allocations` command. Each verb's module is imported when it is called: a processor must be back in a second."""
 
+import errno
 import gc
 from importlib import import_module
 from typing import Any, Final
@@ -42,7 +43,9 @@ through them again and again takes a tenth of a start."""
 
 class Verbs(click.Group):
     def invoke(self, context: click.Context) -> Any:
-        """Run the verb; where it needs the extra `local` and that is not there, as in an image, say so."""
+        """Run the verb. Where it needs the extra `local` and that is not there, as in an image, say so; and what it can
+        not read or write.
+        """
         gc.set_threshold(YOUNG_OBJECTS)
         try:
             return super().invoke(context)
@@ -52,6 +55,10 @@ class Verbs(click.Group):
             raise click.ClickException(
                 f"this needs the extra `local`, of which {error.name} is missing here: pip install 'allocations[local]'"
             ) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read our output has enough: click ends the process
+            raise click.ClickException(str(error)) from error
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(VERBS)

@@ -1,5 +1,6 @@
 """Keys, addresses and files that look right and are not: a sentence, and no trace."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cli.main import main
+from tests.support.cli import ALLOCATIONS
 
 UNKNOWN_CURVE = """\
 -----BEGIN EC PRIVATE KEY-----
@@ -65,3 +67,17 @@ def test_given_a_ledger_that_is_none_then_it_is_said_and_left_alone(tmp_path: Pa
     result = called("simulator", "check", "--ledger", file)
     assert (2, True) == (result.exit_code, "is no ledger" in result.stderr)
     assert content == file.read_bytes()
+
+
+def test_given_a_full_disk_behind_the_output_then_it_is_said() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([ALLOCATIONS, "settings"], stdout=full, stderr=subprocess.PIPE, check=False, text=True)  # noqa: S603
+    assert (1, "Error: [Errno 28] No space left on device\n") == (ran.returncode, ran.stderr)
+
+
+def test_given_a_reader_that_has_enough_then_nothing_is_said() -> None:
+    with subprocess.Popen([ALLOCATIONS, "settings"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert (b"", 1) == (process.stderr.read(), process.wait())
