@@ -58,7 +58,7 @@ class Verbs(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # whoever read our output has enough: click ends the process
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(str(error) or type(error).__name__) from error
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(VERBS)

@@ -73,10 +73,15 @@ def partner_of(given: dict[str, Any]) -> Partner:
 
 
 def _operator_token(file: Path | None) -> str | None:
+    if file is None:
+        return None
     try:
-        return file.read_text().strip() if file else None
+        text = file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         raise click.UsageError(f"--operator-token: {error}") from error
+    if not text.isprintable() or len(text.split()) != 1:
+        raise click.UsageError(f"--operator-token: {file} holds no single token")
+    return text
 
 
 def open_ledger(file: Path) -> Ledger:

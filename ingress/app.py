@@ -65,10 +65,10 @@ async def run(settings: IngressSettings) -> None:
         if identity is None:
             return
         publisher = Publisher(settings, identity.partitions, health)
+        publisher_stack.push_async_callback(publisher.stop)
         await unless(stop, when_possible(publisher.start, health, "kafka"))
         if stop.done():
             return
-        publisher_stack.push_async_callback(publisher.stop)
         await _serve(settings, identity, publisher, secrets, Reloading(secrets.watched, reload, health), health, stop)
     _log.info("stopped")
 

@@ -70,8 +70,8 @@ class Applier:
 
         `following` is decided during the commit, for a next call with exactly these records.
 
-        Raises GapError, ForeignRecordError, ContradictionError, NewerSchemaError, ArithmeticError; OutdatedError for a
-        batch that is refused though nobody else wrote anything, and may pass record by record; UnavailableError and
+        Raises GapError, ForeignRecordError, ContradictionError, NewerSchemaError, ArithmeticError; OutdatedError for
+        what is refused though nobody else wrote anything, and may pass record by record; UnavailableError and
         psycopg.Error, after which it is unknown whether the batch was committed, until it is applied again.
         """
         started = time.perf_counter()
@@ -86,7 +86,7 @@ class Applier:
                 _log.info("batch_outdated", error=str(error), records=len(records))
                 unchanged = unchanged + 1 if batch.loaded == refused else 0
                 refused = batch.loaded
-                if unchanged >= UNCHANGED_MAX and len(reads) > 1:
+                if unchanged >= UNCHANGED_MAX:
                     raise
             else:
                 self.written.note(batch)

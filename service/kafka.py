@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -22,6 +22,7 @@ FIRST_STEP_BACK: Final = 8
 APPEAR_SECONDS: Final = 5.0
 APPEAR_LOOKS: Final = 25
 CLOSE_SECONDS: Final = 5.0
+CANCEL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,9 @@ async def close_producer(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(CLOSE_SECONDS):
             await producer.stop()
     except TimeoutError:
-        await producer._sender.close()  # noqa: SLF001 - or it would go on in the background
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):  # which cancels its sender a second time
+                await producer._sender.close()  # noqa: SLF001 - or it would go on in the background
         await producer.client.close()
 
 

@@ -86,10 +86,10 @@ class Expiry:
         wanted = {"before": asked_at - self._after, "asked": list(self._asked), "limit": RELEASES_AT_ONCE}
         rows: Sequence[tuple[str, str]] = await (await connection.execute(_SQL["forgotten"], wanted)).fetchall()
         commands = [_release_of(Kind(kind), allocation_id, asked_at) for kind, allocation_id in rows]
+        self._asked |= {command.allocation_id: now for command in commands}
         async with asyncio.timeout(DEADLINE_SECONDS):
             await asyncio.gather(*[await self._send(producer, command) for command in commands])
         for command in commands:
-            self._asked[command.allocation_id] = now
             EXPIRED.labels(command.kind).inc()
             _log.info("reservation_expired", allocation_id=command.allocation_id, command_id=command.command_id)
         return len(commands)

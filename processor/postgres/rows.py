@@ -72,7 +72,9 @@ def _platform_changes(batch: Batch) -> dict[str, list[Any]]:
 
 
 def _active_last(item: tuple[str, Connection]) -> bool:
-    """An account that changes its connection is free before it is connected anew."""
+    """So that an account that changes its connection is free before it is connected anew. The tables may still take
+    them in another order and refuse the batch: then it is applied record by record.
+    """
     return item[1].status == "active"
 
 

@@ -56,7 +56,10 @@ class Chain:
     def __init__(self, commands: str, partition: int, start: Mark, heads: Iterable[Head], report: Report) -> None:
         self._commands = commands
         self._partition = partition
-        self._heads = {head.offset: head for head in sorted(heads, key=lambda head: head.hash)}
+        self._heads: dict[int, set[str]] = {}
+        """The hashes that were noted, by offset: two of one offset are a difference, whichever is right."""
+        for head in heads:
+            self._heads.setdefault(head.offset, set()).add(head.hash)
         self._report = report
         self._whole = True
         self.last = start.head
@@ -82,8 +85,8 @@ class Chain:
         self.last = stored.hash
 
     def _look(self, offset: int, digest: str, of: str | None) -> None:
-        if (head := self._heads.pop(offset, None)) is not None and head.hash != digest:
-            words = f"the hash is {digest}, and {head.hash} was noted"
+        for noted in sorted(self._heads.pop(offset, set()) - {digest}):
+            words = f"the hash is {digest}, and {noted} was noted"
             self._report(Difference("heads", self._position(offset), words, of))
 
     def end(self) -> None:

@@ -8,6 +8,7 @@ from replay.printable import printable
 from schemas.words import Kind, Subject
 
 VALUE_MAX_BYTES: Final = 200
+_MISSING: Final = object()
 LINE_MAX_BYTES: Final = 4000
 
 
@@ -47,15 +48,26 @@ def columns_differ(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str
 def _unequal(found: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Name, what is and what should be; the name of what is inside a document has its way there before it."""
     for name in {**expected, **found}:
-        is_, should = found.get(name), expected.get(name)
+        is_, should = found.get(name, _MISSING), expected.get(name, _MISSING)
         if isinstance(is_, dict) and isinstance(should, dict):
             yield from _unequal(is_, should, f"{prefix}{name}.")
-        elif is_ != should:
-            yield f"{prefix}{name}", is_, should
+        elif not is_same(is_, should):
+            yield f"{prefix}{name}", *(("null", should) if (is_, should) == (None, _MISSING) else (is_, should))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Equal as JSON is: for Python, `true` and 1.0 are 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(each, other[name]) for name, each in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, int | float) and isinstance(other, int | float) and type(one) is not type(other):
+        return False
+    return bool(one == other)
 
 
 def _show(value: Any) -> str:
-    if value is None:
+    if value is None or value is _MISSING:
         return "nothing"
     content = value if isinstance(value, bytes) else str(value).encode("utf-8", "backslashreplace")
     return printable(content, VALUE_MAX_BYTES)

@@ -7,7 +7,7 @@ from typing import Any
 from proof.log.progress import Progress
 from proof.log.snapshot import Snapshot
 from proof.log.subject_tables import SubjectTable
-from proof.verify.differences import Difference, Report, columns_differ
+from proof.verify.differences import Difference, Report, columns_differ, is_same
 from proof.verify.fold import Fold
 from proof.verify.merge_join import aligned
 
@@ -33,7 +33,7 @@ def _words(table: SubjectTable, expected: list[Any] | None, row: Sequence[Any] |
         return "the row is missing"
     for each in map(table.columns.index, table.instants):
         expected[each] = datetime.fromisoformat(expected[each]) if expected[each] else None
-    if expected == list(row):
+    if all(map(is_same, expected, row)):
         return ""
     names = table.columns
     return columns_differ(dict(zip(names, row, strict=True)), dict(zip(names, expected, strict=True)))

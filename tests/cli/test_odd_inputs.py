@@ -60,6 +60,15 @@ def test_given_a_key_on_an_unknown_curve_then_it_is_no_rsa_key(tmp_path: Path) -
     assert "no private RSA key" in called("token", "--key", file).stderr
 
 
+@pytest.mark.parametrize("content", [b"", b"two lines\nof it", b"\xff", b"a\0b"])
+def test_given_a_token_that_is_none_then_it_is_said(key: Path, tmp_path: Path, content: bytes) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(content)
+    partner = ("--partner", "http://127.0.0.1:9", "--key", key, "--ledger", tmp_path / "ledger.sqlite")
+    result = called("simulator", "order", "allocation", "5", "BTC", *partner, "--operator-token", token)
+    assert (2, True) == (result.exit_code, "--operator-token" in result.stderr)
+
+
 @pytest.mark.parametrize("content", [b"junk" * 1000, b"\0" * 4096])
 def test_given_a_ledger_that_is_none_then_it_is_said_and_left_alone(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "ledger.sqlite"

@@ -319,7 +319,7 @@ async def test_given_an_account_that_changes_its_connection_in_one_batch_then_bo
 async def test_given_a_batch_that_never_passes_then_it_is_given_back_and_record_by_record_it_does(
     mine: Applier, connection: Connection, log: Log
 ) -> None:
-    """So that no batch is decided again without end."""
+    """So that nothing is decided again without end."""
     await connection.execute(
         "CREATE FUNCTION one_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "PERFORM require_rows((SELECT count(*) FROM new), 1); RETURN NULL; END $$"

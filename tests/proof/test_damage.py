@@ -120,6 +120,16 @@ DAMAGES = [
     ),
     Damage(
         APPLIED,
+        "UPDATE journal SET event = jsonb_set(event, '{version}', 'true')",
+        (f"{JOURNAL}event.version is True, and 1 follows from the log", BREAKS),
+    ),
+    Damage(
+        CLEARED,
+        "UPDATE allocation SET edition = edition || '{\"x\": null}'",
+        ("allocation {allocation_id}: edition.x is null, and nothing follows from the log",),
+    ),
+    Damage(
+        APPLIED,
         "UPDATE journal SET hash = sha256('x')",
         (BREAKS, "(key {subject_id}): journalhash is "),
     ),

@@ -199,6 +199,6 @@ async def test_given_an_operator_s_token_then_connections_are_registered_first(
         stranger = await run("simulator", "order", "allocation", 5, "BTC", "--account", "new", *options[:-2])
         assert "is rejected: unknown_connection" in stranger.out, stranger
         reader = tmp_path / "nobody"
-        reader.write_text("not a token")
+        reader.write_text("no-token-of-ours")
         refused = await run("simulator", "order", "allocation", 5, "BTC", "--account", "new", *options[:-1], reader)
         assert (2, True) == (refused.status, "may that operator write" in refused.err), refused
