@@ -31,6 +31,8 @@ from local.supervisor import Supervisor
 from service.migrations import migrate
 
 LEAVE_SECONDS: Final = 20.0
+CONNECTIONS_MAX: Final = 400
+"""Several systems live at once: those that a whole run shares, and that of the file."""
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
@@ -86,7 +88,8 @@ async def _embedded() -> AsyncIterator[Servers]:
         async with Supervisor(print) as supervisor:
             await asyncio.gather(kafka.prepare(), postgres.prepare())
             supervisor.start(replace(kafka.child(), stop_signal=signal.SIGKILL))  # nobody needs what they hold
-            supervisor.start(replace(postgres.child(), stop_signal=signal.SIGQUIT))
+            roomy = [*postgres.child().argv, "-c", f"max_connections={CONNECTIONS_MAX}"]
+            supervisor.start(replace(postgres.child(), argv=roomy, stop_signal=signal.SIGQUIT))
             await asyncio.gather(kafka.wait_ready(), postgres.wait_ready())
             yield Servers("embedded", kafka.bootstrap, postgres.url)
         kafka.close()
