@@ -53,6 +53,8 @@ class History:
         self._adjustments: list[AdjustBalance] = []
         self._traders = [self._uuid() for _ in range(TRADERS)] if platform else []
         self._tokens = [f"{generator.getrandbits(256):064x}" for _ in range(3 * TRADERS)] if platform else []
+        self._is_sure = not platform or opened
+        """Whether there is, or need not be, an activation that is applied whatever else comes."""
         self._opening = [(trader, change) for change in ("1", "-1") for trader in self._traders] if opened else []
         self._accounts = [self._uuid() for _ in range(accounts)]
         self._unfinished: list[Reserve] = []
@@ -60,7 +62,11 @@ class History:
 
     def commands(self, count: int) -> Iterator[Command]:
         for _ in range(count):
-            yield self._next()
+            yield self._next() if self._is_sure else self._first()
+
+    def _first(self) -> Command:
+        self._is_sure = True
+        return self._activate(self._traders[0], self._tokens[0], timedelta(hours=2))
 
     def _next(self) -> Command:
         if self._opening:
@@ -117,20 +123,22 @@ class History:
             return DeactivateConnection(**self._times(), connection_id=trader, asked_by="operator")
         if way == 1:
             return ReactivateConnection(**self._times(), connection_id=trader, asked_by="operator")
-        token = generator.choice(self._tokens)
-        account = PLATFORM_ACCOUNTS[int(token, 16) % len(PLATFORM_ACCOUNTS)]
+        lifetime = timedelta(hours=generator.choice([-1, 2, 2, 2]))
+        return self._activate(trader, generator.choice(self._tokens), lifetime, is_known=generator.random() < 0.9)
+
+    def _activate(self, trader: str, token: str, lifetime: timedelta, *, is_known: bool = True) -> Command:
         issued = IssuedToken(
-            partners_connection_id=account,
+            partners_connection_id=PLATFORM_ACCOUNTS[int(token, 16) % len(PLATFORM_ACCOUNTS)],
             partners_client_id="user",
-            expires_at=datetime.now(UTC) + timedelta(hours=generator.choice([-1, 2, 2, 2])),
+            expires_at=datetime.now(UTC) + lifetime,
         )
         return ActivateConnection(
             **self._times(),
             connection_id=trader,
             client_id=CLIENT,
-            client_wallet_id=generator.choice([None, "wallet"]),
+            client_wallet_id=self._generator.choice([None, "wallet"]),
             token_hash=hashlib.sha256(token.encode()).hexdigest(),
-            issued=issued if generator.random() < 0.9 else None,
+            issued=issued if is_known else None,
         )
 
     def _again(self) -> Command:
