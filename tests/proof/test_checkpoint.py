@@ -47,8 +47,8 @@ CHANGES = [
     ),
     (0, "UPDATE allocation SET notes = 'other' WHERE allocation_id IN {some} {since} LIMIT 1)"),
     (2, "UPDATE allocation SET notes = 'other' WHERE allocation_id IN {some} {below} LIMIT 1)"),
-    (0, "UPDATE adjustment SET reason = 'other' WHERE adjustment_id IN {booked} {below} LIMIT 1)"),
-    (1, "UPDATE adjustment SET reason = 'other' WHERE adjustment_id IN {booked} {since} LIMIT 1)"),
+    (0, "UPDATE adjustment SET reason = 'another' WHERE adjustment_id IN {booked} {below} LIMIT 1)"),
+    (1, "UPDATE adjustment SET reason = 'another' WHERE adjustment_id IN {booked} {since} LIMIT 1)"),
     (1, "UPDATE platform_account SET sequence = sequence + 1 WHERE %(partition)s = 1 AND %(next_offset)s > 0"),
 ]
 """Each in a partition."""

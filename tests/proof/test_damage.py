@@ -189,8 +189,8 @@ DAMAGES = [
     ),
     Damage(
         ADJUSTMENT,
-        "UPDATE adjustment SET reason = 'other'",
-        ("adjustment {adjustment_id}: reason is other, and trade é follows from the log",),
+        "UPDATE adjustment SET reason = 'another'",
+        ("adjustment {adjustment_id}: reason is another, and ",),
     ),
     Damage(
         ADJUSTMENT,
