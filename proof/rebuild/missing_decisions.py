@@ -3,7 +3,8 @@
 A relay that has much to catch up publishes its partitions in parts, so that of an account whose allocations are on
 several partitions, decision 7 may be missing where decision 8 is there. What 8 found is known, so the command that 7
 was is put back between 6 and 8, and not behind the last. A command that touches several accounts, or one of the
-platform, or the sums of a day, is put back where it fits in all of them.
+platform, or the sums of a day, is put back where it fits in all of them. An activation that is put back reads the
+connections that its platform account had by then.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from processor.domain.account import Account, AccountKey, Book, Movement, apply_decision
 from processor.domain.batch import Batch, Read
+from processor.domain.connection import Connection as Connected
 from processor.domain.connection import PlatformAccount, platform_account_of
 from processor.domain.machine import Allocation
 from processor.domain.policy import Policy
@@ -48,19 +50,33 @@ class Gap:
 
 
 class Gaps:
-    """The gaps of all accounts, filled in the order in which commands come that fit."""
+    """The gaps of all accounts, filled in the order in which commands come that fit.
 
-    def __init__(self, gaps: Mapping[Any, list[Gap]], policy: Policy) -> None:
+    `activated`: which decision on its platform account activated a connection first, as far as events tell.
+    """
+
+    def __init__(
+        self, gaps: Mapping[Any, list[Gap]], policy: Policy, activated: Mapping[str, int] | None = None
+    ) -> None:
         self._gaps: dict[Key, list[Gap]] = dict(gaps)
         self._policy = policy
+        self._activated = dict(activated or {})
 
     def add(self, batch: Batch, each: Read) -> None:
         """Decide one record; in gaps of its accounts where it fits there."""
         gaps = self._fitting(batch, each)
+        later = self._later(batch, each, gaps)
         latest = {key: _accounts(batch, key).get(key) for key in gaps}
         for key, gap in gaps.items():
             _accounts(batch, key)[key] = gap.account
+        for connection_id in later:
+            del batch.connections[connection_id]
+        before = set(batch.connections)
         batch.add(each)
+        for connection_id in batch.connections.keys() - before:
+            of = batch.connections[connection_id].partners_connection_id
+            self._activated[connection_id] = batch.platform_accounts[of].sequence
+        batch.connections |= later
         for key, gap in gaps.items():
             gap.account = _accounts(batch, key).pop(key)
             if (last := latest[key]) is not None:
@@ -85,15 +101,29 @@ class Gaps:
         """The first gap in which a decision of the partition can be missing."""
         return next((gap for gap in self._gaps.get(key, ()) if partition not in gap.ahead), None)
 
+    def _later(self, batch: Batch, each: Read, gaps: Mapping[Key, Gap]) -> dict[str, Connected]:
+        """The connections that an activation can not have read: they were activated behind its gap."""
+        if not isinstance(each.content, ActivateConnection):
+            return {}
+        found = {key: gap.account.sequence for key, gap in gaps.items() if isinstance(key, str)}
+        return {
+            connection_id: connection
+            for connection_id, connection in batch.connections.items()
+            if connection_id != each.content.connection_id
+            and connection.partners_connection_id in found
+            and self._activated.get(connection_id, 0) > found[connection.partners_connection_id]
+        }
+
     def _fits(self, batch: Batch, each: Read, gaps: Mapping[Key, Gap]) -> bool:
         """Whether a gap's last decision leaves what the one after it found; others may be in any order."""
+        later = self._later(batch, each, gaps)
         trial = Batch(
             LoadedRows(
                 batch.watermarks,
                 batch.states,
                 batch.accounts,
                 batch.adjustments,
-                batch.connections,
+                {key: connection for key, connection in batch.connections.items() if key not in later},
                 batch.platform_accounts,
                 batch.usages,
             ),
@@ -131,11 +161,12 @@ async def load_gaps(connection: Connection, policy: Policy, file: Path | None, p
     rows = await (await connection.execute(_SQL["platform_decisions_around_gaps"])).fetchall()
     for account, own in groupby(rows, lambda row: row[0]):
         gaps[account] = list(_platform_gaps(account, own))
+    activated = dict(await (await connection.execute(_SQL["first_activations"])).fetchall())
     rows = await (await connection.execute(_SQL["usage_decisions_around_gaps"])).fetchall()
     for _, own in groupby(rows, lambda row: row[:5]):
         found = list(own)
         gaps[usage_of_row(found[0][:5] + found[0][-2:]).key] = list(_usage_gaps(found))
-    return Gaps(gaps, policy)
+    return Gaps(gaps, policy, activated)
 
 
 async def _load_accounts(connection: Connection, file: Path | None, progress: Progress) -> None:

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from processor.domain.account import Account, AccountKey
 from processor.domain.batch import Batch, Read, Record
-from processor.domain.connection import PlatformAccount
+from processor.domain.connection import Connection, PlatformAccount
 from processor.domain.journal import FIRST_HASH
 from processor.domain.policy import PolicySettings
 from processor.domain.rows import LoadedRows, Watermark
 from processor.domain.usage import Usage, UsageKey, usage_key
 from proof.rebuild.missing_decisions import Gap, Gaps
 from schemas.commands import Command
-from schemas.words import Kind, Scope
+from schemas.words import ConnectionStatus, Kind, Scope
 from tests.support.batches import reserve
 from tests.support.history import History
 from tests.support.platform import CLIENT, activate, adjust, deactivate, issued
@@ -202,3 +202,35 @@ def test_a_connection_that_does_not_fit_is_refused_for_the_latest_and_the_gap_is
     [said] = gaps.unfilled()
     assert "platform_account account-7: decisions 3 to 3 are in no event" in said
     assert f"leads from no connection to the connection {uuid.UUID(int=3)} that" in said
+
+
+def test_an_activation_is_put_back_before_the_connections_that_came_later() -> None:
+    """The later one spent the same token, and holds assets now: neither was so when the missing one was decided."""
+    first, later = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+    asked = activate(first, of=issued(expires_at=LATER), at=LATER)
+    now = PlatformAccount("account-7", 5, later)
+    connected = Connection(
+        *(later, ConnectionStatus.ACTIVE, 1, CLIENT, None, None, "user", "account-7", asked.token_hash, NOON, NOON)
+    )
+    holdings = Account(later, "BTC", 3, 10, 0)
+    batch = Batch(
+        LoadedRows(
+            {0: Watermark(0, FIRST_HASH)},
+            {},
+            {holdings.key: holdings},
+            connections={later: connected},
+            platform_accounts={"account-7": now},
+        ),
+        PolicySettings(),
+    )
+    gap = Gap(PlatformAccount("account-7", 2), PlatformAccount("account-7", 4), frozenset({9}))
+    gaps = Gaps({"account-7": [gap]}, PolicySettings(), {later: 5})
+    for offset, command in enumerate([asked, deactivate(first, at=LATER)]):
+        gaps.add(batch, Read(Record(0, offset, NOON, None, None, []), command))
+    assert [] == list(gaps.unfilled())
+    assert ["active", "inactive"] == [row.status_after for row, _ in batch.journal]
+    assert (now, connected, holdings) == (
+        batch.platform_accounts["account-7"],
+        batch.connections[later],
+        batch.accounts[holdings.key],
+    )
