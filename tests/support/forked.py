@@ -9,6 +9,7 @@ import atexit
 import ctypes
 import functools
 import gc
+import inspect
 import json
 import os
 import signal
@@ -127,5 +128,6 @@ if __name__ == "__main__":
 
     for name in {module for module, _ in VERBS.values()} | {"ingress.app", "processor.app", "service.process"}:
         import_module(name)
+    inspect.getmodule(inspect.currentframe())  # Faust asks it, and it looks at every module the first time
     gc.freeze()
     main(_next_request(), prog_name="allocations")
