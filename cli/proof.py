@@ -45,8 +45,9 @@ def verify(file: Path | None, files: tuple[Path, ...], show: int, **servers: Any
     """Compare every table with what follows from the log, and say what differs, allocation by allocation.
 
     Works while all runs, and when the processors are stopped: what was not applied or not published yet is counted and
-    is no difference. With --checkpoint, what is before it is not looked at. Changes nothing. Exit status 0: no
-    difference; 1: differences; 78: Kafka or Postgres does not answer, or they do not belong together.
+    is no difference. With --checkpoint, what is before it is not looked at, but for the rows that pruning leaves.
+    Changes nothing. Exit status 0: no difference; 1: differences; 78: Kafka or Postgres does not answer, or they do not
+    belong together.
     """
     heads = _noted(files)
     with_servers(servers, lambda settings: _verify(settings, heads, show, file))

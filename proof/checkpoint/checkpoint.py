@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer
 
 from processor.relay.outbox import Outbox, dead_letters_of, events_of
 from proof.checkpoint.file import SUBJECT_BLOCKS, BlockKind, Checkpoint, CheckpointWriter, Mark, writing
+from proof.checkpoint.kept import iso, kept_row
 from proof.log.log_identity import known_log
 from proof.log.progress import Progress
 from proof.log.snapshot import Snapshot, snapshot
@@ -154,7 +155,7 @@ async def _write(tables: Snapshot, checkpoint: Checkpoint, writer: CheckpointWri
 async def _states(tables: Snapshot) -> AsyncIterator[tuple[BlockKind, list[Any]]]:
     for part, table in SUBJECT_BLOCKS.items():
         async for _, row in tables.subjects(table.name):
-            yield part, [_iso(each) if isinstance(each, datetime) else each for each in row]
+            yield part, [iso(each) if isinstance(each, datetime) else each for each in row]
     async for _, row in tables.accounts():
         yield BlockKind.ACCOUNTS, list(row)
     async for _, row in tables.platform_accounts():
@@ -164,28 +165,10 @@ async def _states(tables: Snapshot) -> AsyncIterator[tuple[BlockKind, list[Any]]
 
 
 async def _kept(tables: Snapshot, partition: int, offset: int) -> dict[str, Any]:
-    rows = await tables.rows(partition, offset, offset + 1)
-    stored = rows.journal.get(offset)
-    if stored is None:
+    kept = kept_row(await tables.rows(partition, offset, offset + 1), offset)
+    if kept is None:
         raise OperatorError(
             f"the journal lacks the row at partition {partition}, offset {offset}: `allocations verify` says what else "
             "is wrong. Put that right first"
         )
-    letter = rows.dead_letters.get(offset)
-    return {
-        "journal": stored.row.columns() | {"traceparent": stored.row.traceparent, "hash": stored.hash.hex()},
-        "ledger": rows.ledger.get(offset, []),
-        "dead_letter": None if letter is None else {name: _printable(each) for name, each in letter.items()},
-    }
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_printable(each) for each in value]
-    if isinstance(value, datetime):
-        return _iso(value)
-    return value.hex() if isinstance(value, bytes) else value
-
-
-def _iso(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat()
+    return kept

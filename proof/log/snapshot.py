@@ -111,6 +111,11 @@ class Snapshot:
         async for row in self._stream("open_dead_letters"):
             yield row[0], row[1]
 
+    async def is_handled(self, partition: int, offset: int) -> bool:
+        """Whether a dead letter was retried or discarded."""
+        asked = {"partition": partition, "offset": offset}
+        return bool((await self._connection.execute(_SQL["handled_dead_letter"], asked)).rowcount)
+
     async def last_to_publish(self) -> dict[int, tuple[int | None, int | None]]:
         """By partition, the offsets of the last journal row with an event and of the last dead letter."""
         cursor = await self._connection.execute(_SQL["last_to_publish"])

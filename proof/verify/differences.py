@@ -37,11 +37,10 @@ def subject(kind: str | None, subject_id: str | None) -> str | None:
 Report = Callable[[Difference], None]
 
 
-def columns_differ(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+def columns_differ(found: Mapping[str, Any], expected: Mapping[str, Any], source: str = "follows from the log") -> str:
     """Every column that differs, as a sentence; empty when none does."""
     return "; ".join(
-        f"{name} is {_show(is_)}, and {_show(should)} follows from the log"
-        for name, is_, should in _unequal(found, expected)
+        f"{name} is {_show(is_)}, and {_show(should)} {source}" for name, is_, should in _unequal(found, expected)
     )
 
 

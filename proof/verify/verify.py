@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 
 from processor.domain.rows import Watermark
 from proof.checkpoint.checks import PRUNED, Starts, beginning, check_log, check_tables, read_whole
-from proof.checkpoint.file import Checkpoint, Mark, reading
+from proof.checkpoint.file import BlockKind, Checkpoint, reading
 from proof.log.log_identity import known_log
 from proof.log.progress import Progress
 from proof.log.snapshot import Snapshot, snapshot, watermarks
@@ -26,6 +26,7 @@ from proof.verify.chain import Chain, Heads
 from proof.verify.connection_reads import check_reads
 from proof.verify.differences import Difference, Report
 from proof.verify.fold import Fold
+from proof.verify.kept import KeptRows
 from proof.verify.partition import PartitionCheck, Sources
 from proof.verify.platform_accounts import check_platform_accounts
 from proof.verify.published import Publications
@@ -81,7 +82,8 @@ async def verify(
         log = await _look(settings, consumers[0], consumers[1], identity.partitions)
         starts = await _starts(checkpoint, settings.topics, log, tables)
         if file:
-            _begin_with(file, fold, progress)
+            kept = KeptRows(settings.topics.commands, tables, await tables.pruned(), report)
+            await _begin_with(file, fold, kept, progress)
         verified = Verified(identity.partitions)
         verification = _Verification(settings.topics, tables, log, starts, fold, consumers, report)
         await verification.run(heads, verified, progress)
@@ -96,10 +98,13 @@ async def verify(
     return verified
 
 
-def _begin_with(file: Path, fold: Fold, progress: Progress) -> None:
+async def _begin_with(file: Path, fold: Fold, kept: KeptRows, progress: Progress) -> None:
+    """Let the fold know what is in the file, and compare the rows that are only kept."""
     with reading(file, progress) as checkpoint:
         for part, rows in checkpoint:
             fold.begin_with(part, rows)
+            for row in rows if part is BlockKind.KEPT else ():
+                await kept.check(row)
 
 
 async def _starts(checkpoint: Checkpoint | None, topics: Topics, log: _Log, tables: Snapshot) -> Starts:
@@ -156,7 +161,6 @@ class _Verification:
                 self._say(partition, 0, "heads" if partition in heads else "watermark", "the log has no such partition")
         for partition, (start, beyond) in covered.items():
             mark = self._starts[partition]
-            await self._check_last(partition, mark)
             chain = Chain(self._topics.commands, partition, mark, heads.get(partition, ()), self._report)
             verified.heads_before += len(chain.unknown)
             sources = self._open(partition, start, beyond, chain)
@@ -208,17 +212,6 @@ class _Verification:
             report=self._report,
         )
         await check.run(progress)
-
-    async def _check_last(self, partition: int, start: Mark) -> None:
-        """The row before a checkpoint is never pruned."""
-        if start.last is None:
-            return
-        stored = (await self._tables.rows(partition, start.last, start.next_offset)).journal.get(start.last)
-        if stored is None:
-            self._say(partition, start.last, "journal", "the row is missing")
-        elif stored.hash != start.head:
-            words = f"the hash is {stored.hash.hex()}, and {start.hash} is in the checkpoint"
-            self._say(partition, start.last, "chain", words)
 
     async def _check_rest(self, sources: Sources, chain: Chain) -> None:
         """The watermark, and what was published of later commands than those that the snapshot has."""

@@ -12,6 +12,7 @@ from proof.checkpoint.file import Checkpoint, Mark, reading, writing
 from service.errors import EXIT_OPERATOR
 from tests.proof.conftest import (
     HALF,
+    OPEN,
     Halfway,
     checkpoint,
     differences,
@@ -22,6 +23,7 @@ from tests.proof.conftest import (
 )
 from tests.proof.test_checkpoint_file import Steps
 from tests.proof.test_rebuild import contents
+from tests.support.cli import run
 from tests.support.servers import Servers
 from tests.support.system import System
 
@@ -29,6 +31,7 @@ PLACES = {
     "below": 'partition = %(partition)s AND "offset" < 60',
     "since": 'partition = %(partition)s AND "offset" >= %(next_offset)s',
     "last": 'partition = %(partition)s AND "offset" = %(next_offset)s - 1',
+    "open": f'partition = %(partition)s AND "offset" = {OPEN}',
     "later": 'partition = %(partition)s AND "offset" = %(next_offset)s + 5',
     "some": "(SELECT subject_id FROM journal WHERE event ? 'allocationId' AND",
     "booked": "(SELECT subject_id FROM journal WHERE event ->> 'event' = 'BalanceAdjusted' AND",
@@ -52,6 +55,21 @@ CHANGES = [
     (1, "UPDATE platform_account SET sequence = sequence + 1 WHERE %(partition)s = 1 AND %(next_offset)s > 0"),
 ]
 """Each in a partition."""
+KEPT_CHANGES = [
+    (0, "UPDATE journal SET reason = 'other' WHERE {last}"),
+    (1, "UPDATE journal SET traceparent = 'other' WHERE {last}"),
+    (
+        2,
+        """
+        INSERT INTO ledger
+        SELECT %(partition)s, %(next_offset)s - 1, connection_id, currency, 1, 'custody', 'available', 1 FROM account
+        WHERE currency NOT IN (SELECT currency FROM ledger WHERE {last})
+        LIMIT 1
+        """,
+    ),
+    (0, "UPDATE dead_letter SET value = 'other' WHERE {open}"),
+]
+"""To the rows that stay where all before the checkpoint is pruned."""
 
 
 async def test_only_what_is_behind_it_is_compared(half_copy: System, halfway: Halfway, tmp_path: Path) -> None:
@@ -62,10 +80,7 @@ async def test_only_what_is_behind_it_is_compared(half_copy: System, halfway: Ha
     assert (0, []) == (ran.status, differences(ran)), ran
     assert f"{HALF} commands in 3 partitions" in ran.out
     assert "noted heads before the checkpoint: 1" in ran.out
-    with psycopg.connect(half_copy.database_url) as connection:
-        for partition, change in CHANGES:
-            at = {"partition": partition, "next_offset": halfway.next_offsets[partition]}
-            assert connection.execute(change.format(**PLACES).encode(), at).rowcount, change
+    damage(half_copy, halfway, CHANGES)
     ran = await verify(half_copy, *halfway.option)
     print(ran.out)
     assert 1 == ran.status
@@ -78,8 +93,49 @@ async def test_only_what_is_behind_it_is_compared(half_copy: System, halfway: Ha
         ("journal", "reason"),
         *[("platform_account", "sequence")] * 2,
     ] == sorted(words)
-    assert f"chain {half_copy.topics.commands}/2/{halfway.next_offsets[2] - 1}: the hash is " in ran.out
+    [kept] = [line for line in differences(ran) if line.endswith(" is in the checkpoint")]
+    assert kept.startswith(f"chain {half_copy.topics.commands}/2/{halfway.next_offsets[2] - 1}")
     assert "since the checkpoint, which has" in ran.out
+
+
+def damage(system: System, halfway: Halfway, changes: list[tuple[int, str]]) -> None:
+    with psycopg.connect(system.database_url) as connection:
+        for partition, change in changes:
+            at = {"partition": partition, "next_offset": halfway.next_offsets[partition]}
+            assert connection.execute(change.format(**PLACES).encode(), at).rowcount, change
+
+
+async def test_what_stays_is_compared_with_the_checkpoint(half_copy: System, halfway: Halfway) -> None:
+    """The last row of each partition, and the open dead letter's."""
+    damage(half_copy, halfway, KEPT_CHANGES)
+    ran = await verify(half_copy, *halfway.option)
+    assert 1 == ran.status, ran
+    lasts = {partition: offset - 1 for partition, offset in halfway.next_offsets.items()}
+    expected = [
+        (f"journal {half_copy.topics.commands}/0/{lasts[0]}", "reason is other, and "),
+        (f"journal {half_copy.topics.commands}/1/{lasts[1]}", "traceparent is other, and "),
+        (f"ledger {half_copy.topics.commands}/2/{lasts[2]}", "are in the checkpoint"),
+        (f"dead_letter {half_copy.topics.commands}/0/{OPEN}", "value is "),
+    ]
+    found = differences(ran)
+    assert len(expected) == len(found), ran
+    for place, words in expected:
+        assert any(line.startswith(place) and words in line for line in found), (place, words)
+
+
+async def test_a_dead_letter_of_a_checkpoint_is_gone_when_it_was_handled_and_pruned(
+    half_copy: System, halfway: Halfway
+) -> None:
+    place = "--reason", "none", "--postgres", half_copy.database_url
+    assert (await run("dead-letters", "discard", 0, OPEN, *place)).status == 0
+    ran = await prune(half_copy, *halfway.option)
+    assert (0, "") == (ran.status, ran.err), ran
+    assert [] == half_copy.rows(f'SELECT 1 FROM dead_letter WHERE partition = 0 AND "offset" = {OPEN}')  # noqa: S608
+    ran = await verify(half_copy, *halfway.option)
+    assert (0, []) == (ran.status, differences(ran)), ran
+    half_copy.rows("DELETE FROM dead_letter_action RETURNING 1")
+    ran = await verify(half_copy, *halfway.option)
+    assert (1, [f"journal {half_copy.topics.commands}/0/{OPEN}: the row is missing"]) == (ran.status, differences(ran))
 
 
 def rewritten(file: Path, target: Path, change: Callable[[Checkpoint], dict[str, Any]]) -> Path:
