@@ -23,6 +23,7 @@ from proof.log.snapshot import pruned, watermarks
 from proof.log.streams import bounds
 from service.errors import OperatorError
 from service.kafka import admin, consuming
+from service.log_checks import check_positions
 from service.postgres import KEYED, Connection, connect
 from service.settings import ServiceSettings
 from service.sql import statements
@@ -69,7 +70,8 @@ async def _check(settings: ServiceSettings, connection: Connection, checkpoint: 
         log = await bounds(consumers.commands, topics.commands, partitions)
         events = await bounds(consumers.published, topics.events, partitions)
         letters = await bounds(consumers.published, topics.dead_letters, partitions)
-    check_log(checkpoint, topics, log, events, letters)
+        check_log(checkpoint, topics, log, events, letters)
+        await check_positions(settings, connection, consumers, partitions, may_be_older=True)
     check_tables(checkpoint, await watermarks(connection), await pruned(connection))
     await check_heads(checkpoint, connection)
     await _check_retries(connection, checkpoint)

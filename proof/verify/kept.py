@@ -1,7 +1,7 @@
-"""Compares the rows that a checkpoint keeps with the tables: nothing changes them.
+"""Compares the rows that a checkpoint keeps with the tables and the log: nothing changes them.
 
 They stay where rows were pruned. Only a dead letter that was retried or discarded since the checkpoint may be gone,
-with its journal row.
+with its journal row. Of the log, the last record of each partition is compared, if the log still has it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,31 +9,52 @@ from typing import Any, Final
 
 from proof.checkpoint.kept import kept_row
 from proof.log.snapshot import Snapshot
+from proof.log.streams import Published
 from proof.verify.differences import Difference, Report, columns_differ, subject
 from schemas.records import Position
+from service.log_checks import is_same_record
 
 _IN_CHECKPOINT: Final = "is in the checkpoint"
 
 
 class KeptRows:
-    """`gone`: by partition, where rows may be missing before, because they were pruned."""
+    """`gone`: by partition, where rows may be missing before, because they were pruned; `records`: the last ones."""
 
-    def __init__(self, topic: str, tables: Snapshot, gone: Mapping[int, int], report: Report) -> None:
+    def __init__(
+        self,
+        topic: str,
+        tables: Snapshot,
+        gone: Mapping[int, int],
+        records: Mapping[int, Published],
+        report: Report,
+    ) -> None:
         self._topic = topic
         self._tables = tables
         self._gone = gone
+        self._records = records
         self._report = report
 
     async def check(self, kept: Mapping[str, Any]) -> None:
         """One line of the file: a journal row, its ledger rows and its dead letter."""
         journal = kept["journal"]
         partition, offset = journal["partition"], journal["offset"]
+        place, of = str(Position(self._topic, partition, offset)), subject(journal["kind"], journal["subject_id"])
+        if not self._has_log(partition, offset, kept):
+            words = "it is another record than the checkpoint has: the topic was created again"
+            self._report(Difference(self._topic, place, words, of))
         found = kept_row(await self._tables.rows(partition, offset, offset + 1), offset)
         if found is None and await self._was_pruned(partition, offset):
             return
-        of = subject(journal["kind"], journal["subject_id"])
         for table, words in _differences(found, kept):
-            self._report(Difference(table, str(Position(self._topic, partition, offset)), words, of))
+            self._report(Difference(table, place, words, of))
+
+    def _has_log(self, partition: int, offset: int, kept: Mapping[str, Any]) -> bool:
+        """Whether the log has this record, as far as is known."""
+        record, letter = self._records.get(partition), kept["dead_letter"]
+        if record is None or record.offset != offset:
+            return True
+        value = bytes.fromhex(letter["value"]) if letter and letter["value"] is not None else None
+        return is_same_record(record.value, kept["journal"]["command_id"], value)
 
     async def _was_pruned(self, partition: int, offset: int) -> bool:
         return offset < self._gone.get(partition, 0) and await self._tables.is_handled(partition, offset)

@@ -34,7 +34,7 @@ from proof.verify.subjects import check_subjects
 from proof.verify.usage import check_usages
 from schemas.topics import Topics
 from service.errors import OperatorError
-from service.kafka import commands_reader, reader
+from service.kafka import commands_reader, read_at, reader
 from service.postgres import connect
 from service.settings import ServiceSettings
 
@@ -82,7 +82,9 @@ async def verify(
         log = await _look(settings, consumers[0], consumers[1], identity.partitions)
         starts = await _starts(checkpoint, settings.topics, log, tables)
         if file:
-            kept = KeptRows(settings.topics.commands, tables, await tables.pruned(), report)
+            topic = settings.topics.commands
+            records = await read_at(consumers[0], topic, _lasts(starts, log.commands))
+            kept = KeptRows(topic, tables, await tables.pruned(), records, report)
             await _begin_with(file, fold, kept, progress)
         verified = Verified(identity.partitions)
         verification = _Verification(settings.topics, tables, log, starts, fold, consumers, report)
@@ -96,6 +98,15 @@ async def verify(
         verified.accounts = await check_accounts(fold, tables, firsts, report)
         await check_usages(fold.usages, tables, report)
     return verified
+
+
+def _lasts(starts: Starts, commands: Bounds) -> dict[int, int]:
+    """By partition, the offset of a checkpoint's last record, where the log still has it."""
+    return {
+        partition: mark.last
+        for partition, mark in starts.items()
+        if mark.last is not None and mark.last >= commands[partition][0]
+    }
 
 
 async def _begin_with(file: Path, fold: Fold, kept: KeptRows, progress: Progress) -> None:

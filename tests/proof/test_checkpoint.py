@@ -7,15 +7,19 @@ from typing import Any
 
 import psycopg
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from proof.checkpoint.file import Checkpoint, Mark, reading, writing
 from service.errors import EXIT_OPERATOR
+from service.kafka import admin
 from tests.proof.conftest import (
     HALF,
     OPEN,
     Halfway,
     checkpoint,
     differences,
+    filled,
     on_database,
     prune,
     rebuild,
@@ -24,6 +28,7 @@ from tests.proof.conftest import (
 from tests.proof.test_checkpoint_file import Steps
 from tests.proof.test_rebuild import contents
 from tests.support.cli import run
+from tests.support.published import recreate
 from tests.support.servers import Servers
 from tests.support.system import System
 
@@ -136,6 +141,39 @@ async def test_a_dead_letter_of_a_checkpoint_is_gone_when_it_was_handled_and_pru
     half_copy.rows("DELETE FROM dead_letter_action RETURNING 1")
     ran = await verify(half_copy, *halfway.option)
     assert (1, [f"journal {half_copy.topics.commands}/0/{OPEN}: the row is missing"]) == (ran.status, differences(ran))
+
+
+async def test_a_log_that_was_created_again_is_not_the_one_of_the_checkpoint(system: System, tmp_path: Path) -> None:
+    """It is as long as before, with other records, and has nothing behind the checkpoint that would show it."""
+    await filled(system, 50)
+    option = "--checkpoint", str(tmp_path / "file")
+    assert (await checkpoint(system, tmp_path / "file")).status == 0
+    next_offsets = {row["partition"]: row["next_offset"] for row in system.rows("SELECT * FROM watermark")}
+    await shortened(system, 0, next_offsets[0])
+    ran = await verify(system, *option)
+    assert (0, []) == (ran.status, differences(ran)), ran
+    ran = await prune(system, *option)
+    assert (0, "") == (ran.status, ran.err), ran
+
+    await recreate(system, system.topics.commands)
+    async with system.producer() as producer:
+        for partition, next_offset in next_offsets.items():
+            for _ in range(next_offset):
+                await producer.send(system.topics.commands, b"something else", partition=partition)
+    ran = await verify(system, *option)
+    assert 1 == ran.status, ran
+    assert len([each for each in next_offsets.values() if each]) == len(differences(ran)), ran
+    assert all("another record than the checkpoint has" in line for line in differences(ran))
+    ran = await prune(system, *option, "--log")
+    assert (EXIT_OPERATOR, "") == (ran.status, ran.out), ran
+    assert "another record than the one in the journal" in ran.err
+
+
+async def shortened(system: System, partition: int, beyond: int) -> None:
+    """Its records before an offset are deleted: all that a checkpoint there does not need."""
+    async with admin(system.settings()) as client:
+        where = TopicPartition(system.topics.commands, partition)
+        await client.delete_records({where: RecordsToDelete(beyond)})
 
 
 def rewritten(file: Path, target: Path, change: Callable[[Checkpoint], dict[str, Any]]) -> Path:
