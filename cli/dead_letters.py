@@ -93,7 +93,7 @@ def list_(
 ) -> None:
     """List the open dead letters, the oldest first.
 
-    Open is what was neither retried nor discarded; `begun`: nobody knows yet whether its retry is in the log.
+    Open is what was neither retried nor discarded; `begun`: nobody knows yet what became of its retry.
     """
     which = Filter(partition, None, ParkReason(reason) if reason else None, since, handled_too)
     with _said():

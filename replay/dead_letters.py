@@ -158,7 +158,7 @@ def _subject_id(value: bytes) -> str | None:
 async def discard(connection: Connection, letter: DeadLetter, by: str, reason: str) -> None:
     """Raises RefusedError when it was handled."""
     if letter.state == BEGUN:
-        raise RefusedError("a retry of it was begun, and nobody knows yet whether it is in the log: `retry` finds out")
+        raise RefusedError("a retry of it was begun, and nobody knows yet what became of it: `retry` finds out")
     check_open(letter)
     asked = {"partition": letter.partition, "offset": letter.offset, "by": by, "reason": reason}
     try:

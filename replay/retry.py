@@ -1,11 +1,12 @@
 """Publishing again what a dead letter says, when it is a command after all; once, whatever dies in between.
 
-1. read the command, refuse what is none   2. record that a retry is begun   3. publish   4. record where it is
+1. read the command, refuse what is none   2. record that a retry is begun   3. publish   4. wait until it is applied,
+and record where it is
 
 What dies between 2 and 4 leaves a retry that is begun, and may be in the log or not. The next `retry` finds out: it is
-in the journal; or its deadline has passed, all that was appended before is applied, and it is not among it. Then it
-never changes anything, because a record that is appended after its deadline is refused (decision 10), and an attempt
-with another command id takes its place.
+in the journal; or it is there and refused, because it was appended after its deadline; or its deadline has passed, all
+that was appended before is applied, and it is not among it. The last two never change anything (decision 10), and an
+attempt with another command id takes its place.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ Say = Callable[[str], None]
 
 
 class UnknownError(Exception):
-    """A retry is begun, and it is not known whether it is in the log; the message says what to do."""
+    """A retry is begun, and it is not known what becomes of it; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,7 @@ class Retrier:
         content = await load_content(self.connection, letter)
         begun, record = await self._begin(letter, content)
         offset = await self._publish(record)
-        await self._end(begun, _RETRIED, offset)
-        await self._tell(letter, begun, offset)
+        await self._settle(letter, begun, offset)
 
     async def _begin(self, letter: DeadLetter, content: Content) -> tuple[Begun, dict[str, Any]]:
         """Record the attempt; returns it, and the record to publish."""
@@ -158,20 +158,23 @@ class Retrier:
         asked = {"command_id": begun.command_id, "state": state, "retried_offset": offset}
         await self.connection.execute(SQL["end_retry"], asked)
 
-    async def _tell(self, letter: DeadLetter, begun: Begun, offset: int) -> None:
-        """Wait until it was applied, and say what came of it."""
+    async def _settle(self, letter: DeadLetter, begun: Begun, offset: int) -> None:
+        """Wait until it was applied, record that, and say what came of it."""
         place = Position(self.identity.commands_topic, begun.partition, offset)
         try:
             await wait_applied(self.connection, {begun.partition: (offset, offset)})
         except NotAppliedError as error:
-            self.say(f"{letter.partition}/{letter.offset} is published as {place}, and not applied yet: {error}")
-            return
+            raise UnknownError(
+                f"{letter.partition}/{letter.offset} is published as {place}, and not applied yet: {error}. "
+                "`retry` again finds out"
+            ) from error
         found = await self._look(begun, offset, offset + 1)
         if found is None:
             raise UnknownError(f"{place} is another command in the journal: the tables are another log's")
         if found.is_void:
             await self._end(begun, _VOID, offset)
             raise RefusedError(f"{place} came after its deadline and changed nothing: retry it again")
+        await self._end(begun, _RETRIED, offset)
         self.say(f"{letter.partition}/{letter.offset} is published as {place}: {found.words}")
 
     async def _found_out(self, letter: DeadLetter) -> bool:

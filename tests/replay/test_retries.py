@@ -2,10 +2,13 @@
 
 import asyncio
 import signal
+from asyncio.subprocess import Process
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from replay.retried import LASTING
 from tests.support.cli import finish, run, start
 from tests.support.dead_letters import letters, listed, misplace, reserve, rows_of, servers
 from tests.support.system import System
@@ -23,23 +26,28 @@ async def until(system: System, statement: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_killed_after_recording_and_before_publishing(parking: System) -> None:
-    """Asleep while Postgres commits what it was told to record, and killed in its sleep."""
-    command = reserve()
-    [place] = await misplace(parking, command)
+async def begun(system: System, place: tuple[int, int]) -> Process:
+    """A retry that is suspended while Postgres commits what it was told to record."""
     arrange(
-        parking,
+        system,
         "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_notify('pausing', ''); PERFORM pg_sleep(1.5); RETURN new; END $$",
         "CREATE TRIGGER pause BEFORE INSERT ON dead_letter_action FOR EACH ROW EXECUTE FUNCTION pause()",
     )
-    process = await start("dead-letters", "retry", *place, *servers(parking, "retry"))
-    await until(parking, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    process = await start("dead-letters", "retry", *place, *servers(system, "retry"))
+    await until(system, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
     process.send_signal(signal.SIGSTOP)
-    await until(parking, "SELECT 1 FROM dead_letter_action WHERE state = 'begun'")
+    await until(system, "SELECT 1 FROM dead_letter_action WHERE state = 'begun'")
+    arrange(system, "DROP TRIGGER pause ON dead_letter_action")
+    return process
+
+
+async def test_killed_after_recording_and_before_publishing(parking: System) -> None:
+    command = reserve()
+    [place] = await misplace(parking, command)
+    process = await begun(parking, place)
     process.kill()
     await process.wait()
-    arrange(parking, "DROP TRIGGER pause ON dead_letter_action")
     assert [] == rows_of(parking, command.allocation_id)
     assert "begun" == (await listed(parking))[0]["state"]
     refused = await letters(parking, "discard", *place, "--reason", "x")
@@ -52,6 +60,49 @@ async def test_killed_after_recording_and_before_publishing(parking: System) -> 
     assert ["void", "retried"] == [
         row["state"] for row in parking.rows("SELECT state FROM dead_letter_action ORDER BY attempt")
     ]
+
+
+@pytest.mark.long
+async def test_killed_before_it_shows_that_its_record_came_too_late(parking: System, tmp_path: Path) -> None:
+    """Published after its deadline, and killed before anybody has applied it: its dead letter stays, and is retried."""
+    command = reserve()
+    [place] = await misplace(parking, command)
+    process = await begun(parking, place)
+    await parking.supervisor.remove("processor-0")
+    await asyncio.sleep(LASTING.total_seconds())
+    process.send_signal(signal.SIGCONT)
+    await parking.records(parking.topics.commands, 2)
+    await asyncio.sleep(1)
+    process.kill()
+    await process.wait()
+    await parking.processor()
+    await parking.caught_up()
+    assert [("reserve", "refused")] == rows_of(parking, command.allocation_id)
+
+    assert "begun" == (await listed(parking))[0]["state"]
+    to = "--kafka", parking.kafka, "--postgres", parking.database_url, "--topic-prefix", parking.prefix
+    ran = await run("checkpoint", tmp_path / "file", *to)
+    assert ran.status == 0, ran
+    ran = await run("prune", "--checkpoint", tmp_path / "file", *to)
+    assert (78, True) == (ran.status, f"allocations dead-letters retry {place[0]} {place[1]}" in ran.err), ran
+    ran = await letters(parking, "retry", *place)
+    assert (0, True) == (ran.status, "changed nothing and never will" in ran.out), ran
+    assert [("reserve", "refused"), ("reserve", "applied")] == rows_of(parking, command.allocation_id)
+
+
+@pytest.mark.long
+async def test_a_retry_that_nobody_applies_is_begun_until_somebody_does(parking: System) -> None:
+    command = reserve()
+    [place] = await misplace(parking, command)
+    await parking.supervisor.remove("processor-0")
+    ran = await letters(parking, "retry", *place)
+    assert (1, "") == (ran.status, ran.out), ran
+    assert "and not applied yet" in ran.err
+    assert "begun" == (await listed(parking))[0]["state"]
+    await parking.processor()
+    ran = await letters(parking, "retry", *place)
+    assert (0, True) == (ran.status, "was published before as" in ran.out), ran
+    assert [("reserve", "applied")] == rows_of(parking, command.allocation_id)
 
 
 @pytest.mark.long
