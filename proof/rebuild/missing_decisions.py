@@ -7,9 +7,10 @@ platform, or the sums of a day, is put back where it fits in all of them. An act
 connections that its platform account had by then.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations, groupby, islice
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -150,22 +151,17 @@ class Gaps:
 
 
 async def load_gaps(connection: Connection, policy: Policy, file: Path | None, progress: Progress) -> Gaps:
-    """As the journal has them, behind the accounts of a checkpoint's file."""
-    gaps: dict[Key, list[Gap]] = {}
+    """As the journal has them, behind the accounts of a checkpoint's file. Memory: the gaps, not all decisions."""
     await _load_accounts(connection, file, progress)
-    async with connection.transaction(), connection.cursor("gaps") as cursor:
-        await cursor.execute(_SQL["decisions_around_gaps"])
-        rows = [row async for row in cursor]
-    for key, own in groupby(rows, lambda row: (row[0], row[1])):
-        gaps[key] = list(_gaps(key, own))
-    rows = await (await connection.execute(_SQL["platform_decisions_around_gaps"])).fetchall()
-    for account, own in groupby(rows, lambda row: row[0]):
-        gaps[account] = list(_platform_gaps(account, own))
-    activated = dict(await (await connection.execute(_SQL["first_activations"])).fetchall())
-    rows = await (await connection.execute(_SQL["usage_decisions_around_gaps"])).fetchall()
-    for _, own in groupby(rows, lambda row: row[:5]):
-        found = list(own)
-        gaps[usage_of_row(found[0][:5] + found[0][-2:]).key] = list(_usage_gaps(found))
+    gaps: dict[Key, list[Gap]] = defaultdict(list)
+    for row in await _rows(connection, "account_gaps"):
+        gaps[row[0], row[1]].append(_account_gap(row))
+    for row in await _rows(connection, "platform_account_gaps"):
+        gaps[row[0]].append(_platform_account_gap(row))
+    accounts = [key for key in gaps if isinstance(key, str)]
+    activated = dict(await _rows(connection, "first_activations", accounts=accounts))
+    for row in await _rows(connection, "usage_gaps"):
+        gaps[usage_of_row(row[:7]).key].append(_usage_gap(row))
     return Gaps(gaps, policy, activated)
 
 
@@ -188,41 +184,27 @@ async def _load_accounts(connection: Connection, file: Path | None, progress: Pr
                         await copy.write_row(row)
 
 
-def _gaps(key: AccountKey, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
-    rows = list(rows)
-    latest = {partition: sequence for _, _, partition, sequence, *_ in rows}
-    first_sequence, first_available, first_held = rows[0][-3:]
-    account = Account(*key, first_sequence, int(first_available), int(first_held))
-    for _, _, _, sequence, available, held, debit, credit, quantity, *_ in rows:
-        found = Account(*key, sequence - 1, int(available), int(held))
-        if found.sequence > account.sequence:
-            yield Gap(account, found, _ahead(latest, found.sequence))
-        account = apply_decision(found, Movement(Book(debit), Book(credit), int(quantity)) if debit else None)
+async def _rows(connection: Connection, name: str, **asked: Any) -> list[tuple[Any, ...]]:
+    return await (await connection.execute(_SQL[name], asked)).fetchall()
 
 
-def _platform_gaps(key: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[Gap]:
-    rows = list(rows)
-    latest = {partition: sequence for _, partition, sequence, *_ in rows}
-    account = PlatformAccount(key, *rows[0][-2:])
-    for _, _, sequence, before, after, *_ in rows:
-        found = PlatformAccount(key, sequence - 1, before)
-        if found.sequence > account.sequence:
-            yield Gap(account, found, _ahead(latest, found.sequence))
-        account = PlatformAccount(key, sequence, after)
+def _account_gap(row: tuple[Any, ...]) -> Gap:
+    *key, last, available, held, debit, credit, quantity, known, then_available, then_held, ahead = row
+    found = Account(key[0], key[1], last - 1, int(available), int(held))
+    account = apply_decision(found, Movement(Book(debit), Book(credit), int(quantity)) if debit else None)
+    return Gap(account, Account(key[0], key[1], known - 1, int(then_available), int(then_held)), frozenset(ahead))
 
 
-def _usage_gaps(rows: list[tuple[Any, ...]]) -> Iterator[Gap]:
-    latest = {row[5]: row[6] for row in rows}
-    usage = usage_of_row(rows[0][:5] + rows[0][-2:])
-    for *key, _, sequence, before, quantity, _, _ in rows:
-        found = usage_of_row((*key, sequence - 1, before))
-        if found.sequence > usage.sequence:
-            yield Gap(usage, found, _ahead(latest, found.sequence))
-        usage = count(found, int(quantity))
+def _platform_account_gap(row: tuple[Any, ...]) -> Gap:
+    key, last, connected_by, known, then_connected_by, ahead = row
+    account = PlatformAccount(key, last, connected_by)
+    return Gap(account, PlatformAccount(key, known - 1, then_connected_by), frozenset(ahead))
 
 
-def _ahead(latest: Mapping[int, int], sequence: int) -> frozenset[int]:
-    return frozenset(partition for partition, known in latest.items() if known > sequence)
+def _usage_gap(row: tuple[Any, ...]) -> Gap:
+    *key, last, total, quantity, known, then_total, ahead = row
+    usage = count(usage_of_row((*key, last - 1, total)), int(quantity))
+    return Gap(usage, usage_of_row((*key, known - 1, then_total)), frozenset(ahead))
 
 
 def _accounts(batch: Batch, key: Key) -> dict[Any, Any]:
