@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from local.archive import NO_OPTIMIZING
 
@@ -60,6 +62,20 @@ def height_of(path: str, fixtures: frozenset[str]) -> str:
     if "database_url" in fixtures:
         return "postgres"
     return "system" if "servers" in fixtures else "unit"
+
+
+TOGETHER = ("conformance", "endpoints", "proof", "simulator")
+"""Folders whose tests share a system that takes seconds to fill: one worker runs all of such a folder."""
+
+
+class ByFileOrFolder(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(super()._split_scope(nodeid))
+        return str(file.parent if file.parent.name in TOGETHER else file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return ByFileOrFolder(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 HEIGHTS = ("unit", "postgres", "system", "faults")

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import psycopg
+import pytest
 
 from bitgo.client import SIGNATURE, reserve_body
 from schemas.words import Kind
@@ -111,6 +112,7 @@ async def what_dies_is_restarted(stack: Stack) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.long
 async def test_given_a_folder_then_its_state_survives_each_way_to_end_and_the_loss_of_its_database(
     up: Start, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from tests.support.published import Published, by_partition
 from tests.support.servers import Servers
 from tests.support.system import System, running_system
 
-COMMANDS = 2000
+COMMANDS = 1200
 FEW_COMMANDS = 300
 PUBLISHED_COMMANDS = 2 * TRADERS + FEW_COMMANDS
 PORTION = 20

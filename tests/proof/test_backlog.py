@@ -1,15 +1,26 @@
 """A full topic: whole batches, each decided while the one before it is written; more events than one transaction."""
 
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 
 from processor.kafka.batcher import BATCH_MAX_RECORDS
 from processor.relay.outbox import RECORDS_AT_ONCE
 from schemas.records import position_of
 from tests.proof.conftest import differences, new_history, verify
 from tests.support.history import publish
-from tests.support.system import System
+from tests.support.servers import Servers
+from tests.support.system import System, running_system
 
-COMMANDS = 8000
+COMMANDS, PARTITIONS = 3200, 2
+
+
+@pytest.fixture
+async def system(servers: Servers, database_url: str, tmp_path: Path) -> AsyncIterator[System]:
+    async with running_system(servers, database_url, tmp_path, partitions=PARTITIONS) as running:
+        yield running
 
 
 async def test_a_full_topic_is_applied_as_if_it_had_come_slowly(system: System) -> None:

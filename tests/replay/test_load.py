@@ -147,6 +147,7 @@ async def test_what_a_newer_version_wrote_is_refused_before_anything_is_publishe
     assert "written by a newer version" in ran.err
 
 
+@pytest.mark.long
 async def test_the_pace_is_the_captured_one_or_as_asked(system: System, target: System, tmp_path: Path) -> None:
     await publish_at(system, 5, 0.5)
     file = tmp_path / "file"
@@ -208,6 +209,7 @@ async def test_a_database_of_another_log_is_refused_before_anything_is_published
     assert [] == target.rows("SELECT 1 FROM journal")
 
 
+@pytest.mark.long
 async def test_loading_while_others_write(system: System, narrow: System, tmp_path: Path) -> None:
     await history(system)
     await capture(system, tmp_path / "file")

@@ -42,6 +42,7 @@ async def begun(system: System, place: tuple[int, int]) -> Process:
     return process
 
 
+@pytest.mark.long
 async def test_killed_after_recording_and_before_publishing(parking: System) -> None:
     command = reserve()
     [place] = await misplace(parking, command)

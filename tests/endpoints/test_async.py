@@ -7,8 +7,8 @@ import pytest
 
 from bitgo.client import reserve_body
 from schemas.words import Kind, Status, Verb
+from tests.endpoints.conftest import Site
 from tests.support.system import System
-from tests.system.conftest import Site
 
 ASYNC = {"Prefer": "respond-async, wait=5"}
 

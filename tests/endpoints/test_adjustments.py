@@ -8,8 +8,8 @@ from typing import Any
 
 from bitgo.client import BitGo, reserve_body
 from schemas.words import Kind
+from tests.endpoints.conftest import told
 from tests.support.operator import Operator, adjustment_body, fund, on
-from tests.system.conftest import told
 
 D = Kind.DEALLOCATION
 UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bitgo.client import BitGo, activate_body, reserve_body
 from schemas.words import Kind
+from tests.endpoints.conftest import told
 from tests.support.bitgo_cipher import encrypted
 from tests.support.operator import Operator, adjustment_body, fund, new_account, on
-from tests.system.conftest import told
 
 A, D = Kind.ALLOCATION, Kind.DEALLOCATION
 REFUSED = (403, "invalid_connection_token")

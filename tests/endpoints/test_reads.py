@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 from bitgo.client import reserve_body
 from schemas.words import Kind, Status
+from tests.endpoints.conftest import Site
 from tests.support.system import ENTERPRISE
-from tests.system.conftest import Site
 
 PARTNERS = f"/api/network/v1/enterprises/{ENTERPRISE}/partners/allocations"
 UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"

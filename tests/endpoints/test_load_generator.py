@@ -3,7 +3,7 @@
 from bench.samples import Subject
 from bench.worker import worker
 from local.credentials import development_key
-from tests.system.conftest import Site
+from tests.endpoints.conftest import Site
 
 PAIRS = 60
 

@@ -7,7 +7,7 @@ import pytest
 
 from bitgo.client import Reply, reserve_body
 from schemas.words import Kind, Verb
-from tests.system.conftest import Site, ask
+from tests.endpoints.conftest import Site, ask
 
 JSON = {"Content-Type": "application/json"}
 

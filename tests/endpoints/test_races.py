@@ -5,7 +5,7 @@ from collections import Counter
 
 from bitgo.client import reserve_body
 from schemas.words import Kind, Status, Verb
-from tests.system.conftest import Site
+from tests.endpoints.conftest import Site
 
 
 async def test_twenty_clears_and_releases_of_one_id_have_one_winner(site: Site) -> None:

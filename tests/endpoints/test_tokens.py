@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bitgo.client import SIGNATURE, BitGo, reserve_body, sign
 from schemas.words import Kind, Verb
+from tests.endpoints.conftest import Site
 from tests.support.system import ENTERPRISE
-from tests.system.conftest import Site
 
 STRANGER = rsa.generate_private_key(65537, 2048)
 

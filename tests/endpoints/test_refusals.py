@@ -6,7 +6,7 @@ import pytest
 
 from bitgo.client import Reply, reserve_body
 from schemas.words import Kind, Status, Verb
-from tests.system.conftest import Site, ask
+from tests.endpoints.conftest import Site, ask
 
 SOME_ID = "0b0e4a5e-2c56-4a3c-9f2e-6a7d3f8b1c22"
 OTHER = {Kind.ALLOCATION: Kind.DEALLOCATION, Kind.DEALLOCATION: Kind.ALLOCATION}

@@ -8,8 +8,8 @@ import pytest
 
 from bitgo.client import reserve_body
 from schemas.words import Kind, Status, Verb
+from tests.endpoints.conftest import Site
 from tests.support.system import System
-from tests.system.conftest import Site
 
 JSON = {"Content-Type": "application/json"}
 UNKNOWN = "8c1c0e3f-6c5e-4f0e-9a55-3d3b7d1f6a52"

@@ -6,7 +6,7 @@ The expectations are written from section 3 of the contract, not from the code.
 import pytest
 
 from schemas.words import AfterFinal, Kind, Status, Verb
-from tests.system.conftest import Site, ask
+from tests.endpoints.conftest import Site, ask
 
 NOTHING, RESERVED, REJECTED, CLEARED, RELEASED = None, Status.RESERVED, Status.REJECTED, Status.CLEARED, Status.RELEASED
 RESERVE, CLEAR, RELEASE = Verb.RESERVE, Verb.CLEAR, Verb.RELEASE
