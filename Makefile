@@ -39,7 +39,7 @@ test: $(VENV)/.dev ## the tests, on real Kafka and real Postgres (ARGS="-k word"
 test-long: $(VENV)/.dev ## the tests that take long and seldom fail first
 	@$(BIN)/python -m pytest $(NO_FAULTS) -m long --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
-test-fast: $(VENV)/.dev ## the tests that need no server and compute little, in three quarters of a minute
+test-fast: $(VENV)/.dev ## the tests that need no server and little time, in half a minute
 	@$(BIN)/python -m pytest -q -m "unit and not slow and not long" $(NO_FAULTS) --numprocesses auto --dist worksteal $(ARGS)
 
 test-production: $(VENV)/.dev ## `allocations doctor --production` on real servers, and deploy/ against the settings

@@ -12,6 +12,7 @@ from bench.counts import counted, render
 ASKS = "import os, sys\nfor _ in sys.stdin:\n    for _ in range(20): os.getppid()\n    print(flush=True)"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace counts system calls, and is not installed")
 async def test_the_calls_of_a_process_are_counted_while_the_work_goes_on() -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

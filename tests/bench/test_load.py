@@ -78,6 +78,7 @@ async def test_an_answer_that_is_not_the_expected_one_is_counted() -> None:
     assert {"503": 200} == timings.wrong == timings.document()["wrong"]
 
 
+@pytest.mark.slow
 async def test_an_open_loop_sees_a_stall_that_a_closed_loop_hides() -> None:
     """A server that stands still for half a second: of 200 pairs a second, half a second's were late.
 
@@ -108,6 +109,7 @@ async def test_an_open_loop_sees_a_stall_that_a_closed_loop_hides() -> None:
     assert late["open"] >= 40
 
 
+@pytest.mark.slow
 async def test_an_open_loop_keeps_its_rate() -> None:
     async with server(at_once) as url:
         timings = await open_loop(url, GOOD[:50], 100)

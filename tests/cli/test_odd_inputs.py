@@ -78,12 +78,14 @@ def test_given_a_ledger_that_is_none_then_it_is_said_and_left_alone(tmp_path: Pa
     assert content == file.read_bytes()
 
 
+@pytest.mark.slow
 def test_given_a_full_disk_behind_the_output_then_it_is_said() -> None:
     with Path("/dev/full").open("w") as full:
         ran = subprocess.run([ALLOCATIONS, "settings"], stdout=full, stderr=subprocess.PIPE, check=False, text=True)  # noqa: S603
     assert (1, "Error: [Errno 28] No space left on device\n") == (ran.returncode, ran.stderr)
 
 
+@pytest.mark.slow
 def test_given_a_reader_that_has_enough_then_nothing_is_said() -> None:
     with subprocess.Popen([ALLOCATIONS, "settings"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
         assert process.stdout is not None

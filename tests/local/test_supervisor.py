@@ -60,6 +60,7 @@ async def test_a_child_that_dies_is_restarted_and_both_are_told(
     ]
 
 
+@pytest.mark.slow
 async def test_the_first_restart_is_immediate_and_the_next_ones_wait_twice_as_long_each(make: Make) -> None:
     changes: list[tuple[float, Change]] = []
     async with Supervisor(print, lambda change: changes.append((time.monotonic(), change))) as supervisor:
@@ -222,6 +223,7 @@ async def test_a_program_that_is_missing_is_said_at_once(supervisor: Supervisor,
     assert supervisor.pids() == {}
 
 
+@pytest.mark.slow
 async def test_a_child_waits_for_room_on_the_disk(
     supervisor: Supervisor, said: list[str], make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_process_that_was_killed_is_replaced(plug: Plug) -> None:
     assert approves(plug)
 
 
+@pytest.mark.slow
 def test_a_limit_of_its_own() -> None:
     slow = Plug(POLICY, timeout_ms=1000)
     started = time.monotonic()

@@ -47,6 +47,7 @@ async def transactional_producer() -> AIOKafkaProducer:
     return producer
 
 
+@pytest.mark.slow
 async def test_given_a_record_that_is_refused_without_end_then_it_is_given_up_and_its_producer_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -40,6 +40,7 @@ def restarts(kind: str) -> float:
     return RESTARTS.labels("task", kind)._value.get()
 
 
+@pytest.mark.slow
 async def test_given_passing_and_unexpected_errors_then_the_work_goes_on_after_each() -> None:
     health = Health()
     errors = (

@@ -75,6 +75,7 @@ async def test_a_cut_answer(desk: Desk, after: bool) -> None:  # noqa: FBT001
     assert (200, "completed", 5) == (again.status, again.body["settlement"]["status"], desk.available(connection))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_slow_answer(desk: Desk, after: bool) -> None:  # noqa: FBT001
     """The effect comes at the end of the wait, or at its beginning."""
