@@ -1,4 +1,4 @@
-"""A server's folder: held by one process at a time, and with an address that stays the same.
+"""A server's folder: held by one process at a time, and with ports that stay the same while they are free.
 
 The hold is a file lock on a descriptor that the server inherits. So it lasts as long as any process of the server
 does, and whoever starts next waits for what a killed supervisor left behind instead of starting beside it.
@@ -51,7 +51,7 @@ async def wait_for_lock(descriptor: int, folder: Path, report: Report, timeout_s
 
 
 def release(descriptor: int) -> int:
-    """Close the lock's descriptor, once; returns what stands for none."""
+    """Close the lock's descriptor unless it is -1; returns -1, which stands for none."""
     if descriptor >= 0:
         os.close(descriptor)
     return -1
@@ -85,7 +85,7 @@ def remembered_ports(folder: Path, names: Sequence[str]) -> dict[str, int]:
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace the file at once: a kill leaves the old text or the new one."""
+    """Replace the file atomically: a kill leaves the old text or the new one."""
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

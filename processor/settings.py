@@ -82,7 +82,7 @@ class ProcessorSettings(ServiceSettings):
         30.0,
         ge=5,
         le=600,
-        description="the watchdog restarts a process that has lag and made no progress for this long",
+        description="the watchdog ends a process (status 1) that has lag and made no progress for this long",
     )
 
     @field_validator("currencies", "limits", "client_daily_limits", "connection_daily_limits", mode="before")

@@ -1,4 +1,4 @@
-"""Bytes of unknown origin, printed so that nobody's terminal obeys them."""
+"""Bytes of unknown origin, printed without control sequences that a terminal would obey."""
 
 
 def printable(content: bytes | None, longest: int) -> str:

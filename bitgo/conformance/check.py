@@ -55,7 +55,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Group:
-    """Checks of one subject. Numbers are given by hand and never reused: reports are compared over years."""
+    """Checks of one subject. Reports are compared over years: a number is never reused, a new row ends its list."""
 
     name: str
     title: str

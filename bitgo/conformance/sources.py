@@ -1,4 +1,4 @@
-"""The documents that the checks come from, by the names that the contract gives them."""
+"""The documents that the checks come from; "seed" is the earlier edition of BitGo's guide."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -21,8 +21,8 @@ connection is dropped and nothing is cancelled; whether it was committed is know
 
 
 class Store:
-    """Callers cannot tell whether a row was loaded or cached. The cache lives as long as the connection, whose lock
-    keeps a rebuild from starting.
+    """Callers cannot tell whether a row was loaded or cached. The cache lives as long as the connection, which holds a
+    lock against a rebuild.
     """
 
     def __init__(self, settings: ServiceSettings, policy: PolicySettings) -> None:
@@ -56,7 +56,7 @@ class Store:
             return await tables.load_journaled(connection, positions)
 
     async def commit(self, batch: Batch) -> None:
-        """Commit a batch and cache the rows that it wrote.
+        """Cache the rows that a batch writes, and commit it; if that fails, the cache is cleared.
 
         Raises OutdatedError with nothing written and the cache empty; UnavailableError and psycopg.Error when it is not
         known whether it was committed.

@@ -34,7 +34,7 @@ def amount(probe: Probe, quantity: Any) -> dict[str, Any]:
 
 
 async def _accepted(sent: Any, value: int, form: type, probe: Probe) -> None:
-    """A policy may reject the amount; what is answered is the amount all the same."""
+    """Policy may reject the reserve; the answer must have the exact amount either way."""
     answered = expect.status(200, probe.terms.rejected_as) & expect.word("reserved", "rejected")
     await probe.reserve(A, probe.body(A, amount=amount(probe, sent)), answered & digits(value, form))
 
