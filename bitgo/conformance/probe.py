@@ -47,6 +47,10 @@ def raw(text: str) -> str:
     return f"\x1e{text}\x1e"
 
 
+def is_raw(text: str) -> bool:
+    return text.startswith("\x1e")
+
+
 def encoded(document: Any) -> bytes:
     return _RAW.sub(r"\1", json.dumps(document)).encode()
 

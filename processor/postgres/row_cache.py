@@ -89,7 +89,7 @@ class RowCache:
         self._contended.pop(key, None)
         return True
 
-    def tables(self, reads: Iterable[Read], wanted: Wanted) -> LoadedRows | None:
+    def rows(self, reads: Iterable[Read], wanted: Wanted) -> LoadedRows | None:
         """The rows that the records need, or None if any of them is not cached.
 
         An id that starts with a reserve may be missing: it is taken for a new one, which the commit guards; so may an

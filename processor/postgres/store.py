@@ -34,11 +34,11 @@ class Store:
     async def load(self, reads: Sequence[Read]) -> LoadedRows:
         """The rows that the records need. Raises UnavailableError and psycopg.Error."""
         asked = self._wanted(reads)
-        return self._cache.tables(reads, asked) or await self._load(asked)
+        return self._cache.rows(reads, asked) or await self._load(asked)
 
     def cached(self, reads: Sequence[Read]) -> LoadedRows | None:
         """The rows that the records need, if all are cached."""
-        return self._cache.tables(reads, self._wanted(reads))
+        return self._cache.rows(reads, self._wanted(reads))
 
     def _wanted(self, reads: Sequence[Read]) -> Wanted:
         registered = self._policy.connections is Connections.REGISTERED

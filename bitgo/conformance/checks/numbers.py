@@ -6,7 +6,7 @@ from typing import Any, Final
 from bitgo.conformance import expect
 from bitgo.conformance.check import Group
 from bitgo.conformance.expect import Expected
-from bitgo.conformance.probe import Probe, raw
+from bitgo.conformance.probe import Probe, is_raw, raw
 from bitgo.conformance.sources import CONTRACT, GUIDE_DEALLOCATE, RFC_JSON, SEED_ALLOCATE, Source
 from bitgo.conformance.wire import Answer
 from schemas.strict_json import NumberLiteral
@@ -57,7 +57,7 @@ ACCEPTED: Final[tuple[tuple[str, str, int, Source], ...]] = (
     ("1E21", raw("1E21"), 10**21, RFC_JSON),
 )
 for _number, (_title, _sent, _value, _source) in enumerate(ACCEPTED, 1):
-    _form = NumberLiteral if _sent.startswith("\x1e") else str
+    _form = NumberLiteral if is_raw(_sent) else str
     GROUP.add(
         f"{_number:02}",
         f"accepted, and answered exactly in plain digits: {_title}",
