@@ -15,6 +15,7 @@ from processor.settings import ProcessorSettings
 from service.health import Health
 
 SESSION_TIMEOUT_SECONDS: Final = 6.0
+"""The least that a broker allows by default: the partitions of a member that was killed wait for as long."""
 HEARTBEAT_SECONDS: Final = 1.0
 """Members learn of a rebalance from a heartbeat, and a rebalance waits for all of them: so it is short."""
 
@@ -34,7 +35,7 @@ def faust_app(settings: ProcessorSettings, batcher: Batcher, positions: Position
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=SESSION_TIMEOUT_SECONDS,
         broker_heartbeat_interval=HEARTBEAT_SECONDS,
-        broker_request_timeout=40.0,
+        broker_request_timeout=40.0,  # joining the group may take as long as a rebalance
         broker_rebalance_timeout=30.0,
         broker_max_poll_records=1000,
         store="memory://",
@@ -46,7 +47,7 @@ def faust_app(settings: ProcessorSettings, batcher: Batcher, positions: Position
         agent_supervisor=CrashingSupervisor,
         table_standby_replicas=0,
         topic_allow_declare=False,
-        topic_disable_leader=True,
+        topic_disable_leader=True,  # with the line above: no topic but ours, which start checks look at
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
@@ -61,7 +62,7 @@ def _define_agent(app: App, batcher: Batcher, health: Health) -> None:
         value_type=bytes,
         key_serializer="raw",
         value_serializer="raw",
-        acks=False,
+        acks=False,  # Faust tracks no offsets: the position is in Postgres (decision 1)
     )
 
     async def hand_over(stream: Any) -> None:
