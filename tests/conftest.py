@@ -69,11 +69,14 @@ TOGETHER = ("conformance", "endpoints", "proof", "simulator")
 
 
 class ByFileOrFolder(LoadFileScheduling):
+    """A file goes to one worker whole, and so does a folder of `TOGETHER`."""
+
     def _split_scope(self, nodeid: str) -> str:
         file = Path(super()._split_scope(nodeid))
         return str(file.parent if file.parent.name in TOGETHER else file)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
     return ByFileOrFolder(config, log) if config.getvalue("dist") == "loadfile" else None
 
